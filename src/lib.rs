@@ -1,0 +1,14 @@
+//! edict governs Linux CPU scheduling by declared policy.
+//!
+//! The modules are the pipeline, in order; each may use only those before it
+//! (`tests/tidy.rs` holds them to it):
+//!
+//! ```text
+//! files ─source─▶ SourceSet ─syntax─▶ Ast ─check─▶ Policy ─plan─▶ Plan ─image─▶ Image ─live─▶ Generation
+//!                                                    └─▶ eval (the oracle)
+//! ```
+#![warn(missing_docs)]
+
+pub mod check;
+pub mod diag;
+pub mod eval;
