@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Task to tier: bit-vector packet classification (Lakshman and Stiliadis, 1998)
+ * over the equivalence classes of each attribute (Gupta and McKeown, 1999), with
+ * the aggregate bit vector of Baboescu and Varghese (2001) as a summary.
+ *
+ *   value ──▶ row of its class ──▶ AND of the rows ──▶ first set bit: clause
+ *
+ * Each attribute that the policy uses costs one look-up, whatever the number of
+ * rules and names. Nothing here depends on sched_ext or on a map: the includer
+ * defines EDICT_BANK(index), a pointer to a bank or NULL, so the same text is
+ * the scheduler's, the benchmark's and, compiled for the host, the tests'.
+ *
+ * It keeps no state, takes no lock and never fails: a bank that answers nothing
+ * gives -1, and the caller counts that and takes the otherwise tier.
+ */
+#ifndef EDICT_CLASSIFY_BPF_H
+#define EDICT_CLASSIFY_BPF_H
+
+#include "intf.h"
+
+#define EDICT_INLINE static inline __attribute__((always_inline))
+
+/*
+ * The hash of a name. Mirrored in src/image/names.rs; any change must be made
+ * on both sides, and the differential test sees to it.
+ */
+EDICT_INLINE u64 edict_name_hash(u64 low, u64 high, u64 seed)
+{
+	u64 h = (low ^ seed) * 0x9e3779b97f4a7c15ULL;
+
+	h ^= h >> 32;
+	h = (h ^ high) * 0xbf58476d1ce4e5b9ULL;
+	h ^= h >> 29;
+	h *= 0x94d049bb133111ebULL;
+	return h ^ (h >> 32);
+}
+
+/* Maps a 32-bit hash to 0 … n-1 without a division (Lemire, 2019). */
+EDICT_INLINE u32 edict_reduce(u32 hash, u32 n)
+{
+	return (u32)(((u64)hash * n) >> 32);
+}
+
+/* Where the displacement of a bucket puts a name. */
+EDICT_INLINE u32 edict_name_slot(u64 hash, u32 displacement, u32 slots)
+{
+	u32 s = (u32)(hash >> 32) + displacement * 0x9e3779b1U;
+
+	s ^= s >> 16;
+	s *= 0x85ebca6bU;
+	s ^= s >> 13;
+	return edict_reduce(s, slots);
+}
+
+EDICT_INLINE u32 edict_low_bit(u64 bits)
+{
+	return (u32)__builtin_ctzll(bits);
+}
+
+/* The row of a number: the last interval that begins at or before it. */
+EDICT_INLINE u32 edict_number_row(const struct edict_bank *bank,
+				  const struct edict_attr_table *table, s64 value)
+{
+	u32 first = table->bounds_first, count = table->bounds_count;
+	u32 step = table->bounds_top, found = 0, i;
+
+	for (i = 0; i < EDICT_BOUNDS_STEPS; i++) {
+		u32 next = found + step;
+		u32 at = first + next - 1;
+
+		if (!step)
+			break;
+		if (next <= count && at < EDICT_BOUNDS_MAX && bank->bound[at] <= value)
+			found = next;
+		step >>= 1;
+	}
+	if (found) {
+		u32 at = first + found - 1;
+
+		if (at < EDICT_BOUNDS_MAX)
+			return bank->bound_row[at];
+	}
+	return table->row_default;
+}
+
+/* The row of a name that is in no exact table: the innermost prefix. */
+EDICT_INLINE u32 edict_prefix_row(const struct edict_bank *bank,
+				  const struct edict_attr_table *table, u64 low, u64 high)
+{
+	u64 a = __builtin_bswap64(low), b = __builtin_bswap64(high);
+	u32 count = table->bounds_count, step = table->bounds_top, found = 0, i;
+
+	for (i = 0; i < 12; i++) {
+		u32 next = found + step;
+		u32 at = next - 1;
+
+		if (!step)
+			break;
+		if (next <= count && at < EDICT_PREFIX_BOUNDS_MAX) {
+			u64 x = bank->prefix_bound[at][0];
+
+			if (x < a || (x == a && bank->prefix_bound[at][1] <= b))
+				found = next;
+		}
+		step >>= 1;
+	}
+	if (found) {
+		u32 at = found - 1;
+
+		if (at < EDICT_PREFIX_BOUNDS_MAX)
+			return bank->prefix_row[at];
+	}
+	return table->row_default;
+}
+
+EDICT_INLINE u32 edict_comm_row(const struct edict_bank *bank, const struct edict_facts *facts)
+{
+	const struct edict_attr_table *table = &bank->head.attr[EDICT_ATTR_COMM];
+	u64 low = facts->comm[0], high = facts->comm[1];
+
+	if (table->exact) {
+		u64 hash = edict_name_hash(low, high, bank->head.name_seed);
+		u32 bucket = edict_reduce((u32)hash, bank->head.name_buckets);
+		u32 slot;
+
+		if (bucket < EDICT_NAME_BUCKETS_MAX) {
+			slot = edict_name_slot(hash, bank->name_displacement[bucket],
+					       bank->head.name_slots);
+			if (slot < EDICT_NAME_SLOTS_MAX && bank->name_key[slot][0] == low &&
+			    bank->name_key[slot][1] == high)
+				return bank->name_row[slot];
+		}
+	}
+	if (table->bounds_count)
+		return edict_prefix_row(bank, table, low, high);
+	return table->row_default;
+}
+
+EDICT_INLINE u32 edict_attr_row(const struct edict_bank *bank, const struct edict_facts *facts,
+				u32 attr)
+{
+	const struct edict_attr_table *table = &bank->head.attr[attr];
+
+	if (!(bank->head.uses & (1U << attr)))
+		return table->row_default;
+	if (!(facts->known & (1U << attr)))
+		return table->row_unknown;
+	switch (attr) {
+	case EDICT_ATTR_COMM:
+		return edict_comm_row(bank, facts);
+	case EDICT_ATTR_EXE:
+	case EDICT_ATTR_CGROUP:
+		return facts->row[attr] < bank->head.nr_rows ? facts->row[attr] :
+							       table->row_unknown;
+	default:
+		return edict_number_row(bank, table, facts->number[attr]);
+	}
+}
+
+#define EDICT_WORD(bank, at) ((bank)->word[(at) & (EDICT_ROW_WORDS_MAX - 1)])
+
+/* Rule in the upper bits, tier in the lowest eight; -1 when no clause holds. */
+EDICT_INLINE s32 edict_classify_in(const struct edict_bank *bank, const struct edict_facts *facts)
+{
+	u32 stride = bank->head.stride;
+	u32 at0 = edict_attr_row(bank, facts, EDICT_ATTR_COMM) * stride;
+	u32 at1 = edict_attr_row(bank, facts, EDICT_ATTR_EXE) * stride;
+	u32 at2 = edict_attr_row(bank, facts, EDICT_ATTR_NICE) * stride;
+	u32 at3 = edict_attr_row(bank, facts, EDICT_ATTR_UID) * stride;
+	u32 at4 = edict_attr_row(bank, facts, EDICT_ATTR_KTHREAD) * stride;
+	u32 at5 = edict_attr_row(bank, facts, EDICT_ATTR_CGROUP) * stride;
+	u32 at6 = edict_attr_row(bank, facts, EDICT_ATTR_RUNTIME_AVG) * stride;
+	u32 at7 = edict_attr_row(bank, facts, EDICT_ATTR_WAKE_RATE) * stride;
+	u64 hot = EDICT_WORD(bank, at0) & EDICT_WORD(bank, at1) & EDICT_WORD(bank, at2) &
+		  EDICT_WORD(bank, at3) & EDICT_WORD(bank, at4) & EDICT_WORD(bank, at5) &
+		  EDICT_WORD(bank, at6) & EDICT_WORD(bank, at7);
+	u32 i;
+
+	for (i = 0; i < EDICT_WORDS_PER_ROW_MAX; i++) {
+		u32 w, clause;
+		u64 all;
+
+		if (!hot)
+			break;
+		w = edict_low_bit(hot) + 1;
+		hot &= hot - 1;
+		all = EDICT_WORD(bank, at0 + w) & EDICT_WORD(bank, at1 + w) &
+		      EDICT_WORD(bank, at2 + w) & EDICT_WORD(bank, at3 + w) &
+		      EDICT_WORD(bank, at4 + w) & EDICT_WORD(bank, at5 + w) &
+		      EDICT_WORD(bank, at6 + w) & EDICT_WORD(bank, at7 + w);
+		if (!all)
+			continue;
+		clause = (w - 1) * 64 + edict_low_bit(all);
+		if (clause >= EDICT_CLAUSES_MAX)
+			break;
+		return ((s32)bank->clause[clause].rule << 8) | bank->clause[clause].tier;
+	}
+	return -1;
+}
+
+#endif /* EDICT_CLASSIFY_BPF_H */
