@@ -1,0 +1,139 @@
+//! Lines, columns, and text made fit to print.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// A place as people count: from 1, columns in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Position {
+    /// The line.
+    pub line: u32,
+    /// The character in the line.
+    pub column: u32,
+}
+
+/// The lines of one text, found once.
+#[derive(Debug, Clone)]
+pub struct Lines<'a> {
+    text: &'a str,
+    starts: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    /// Finds the lines of `text`.
+    pub fn new(text: &'a str) -> Self {
+        let starts = std::iter::once(0)
+            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
+            .collect();
+        Self { text, starts }
+    }
+
+    /// The line, counted from 0, that holds the byte at `offset`.
+    pub fn index(&self, offset: usize) -> usize {
+        self.starts
+            .partition_point(|start| *start <= offset)
+            .saturating_sub(1)
+    }
+
+    /// Offsets of the first byte of a line and of the byte behind its last one,
+    /// the line end left out.
+    pub fn bounds(&self, index: usize) -> (usize, usize) {
+        let start = self.starts.get(index).copied().unwrap_or(self.text.len());
+        let end = match self.starts.get(index + 1) {
+            Some(next) => next - 1,
+            None => self.text.len(),
+        };
+        let line = self.text.get(start..end).unwrap_or("");
+        (start, start + line.trim_end_matches('\r').len())
+    }
+
+    /// Line and column of the byte at `offset`; the end of the text for an
+    /// offset behind it.
+    pub fn position(&self, offset: usize) -> Position {
+        let offset = floor(self.text, offset);
+        let index = self.index(offset);
+        let start = self.starts.get(index).copied().unwrap_or(0);
+        let before = self.text.get(start..offset).unwrap_or("");
+        let clamp = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Position {
+            line: clamp(index + 1),
+            column: clamp(before.chars().count() + 1),
+        }
+    }
+}
+
+/// The nearest offset, not above `offset`, at which a character begins.
+pub(super) fn floor(text: &str, offset: usize) -> usize {
+    let mut offset = offset.min(text.len());
+    while !text.is_char_boundary(offset) {
+        offset -= 1;
+    }
+    offset
+}
+
+/// Longest piece of the user's text that a message repeats, in characters.
+const SHOWN: usize = 48;
+
+/// The user's text made fit to stand in a message: shortened in the middle,
+/// control and invisible characters written as escapes.
+pub fn shown(text: &str) -> Cow<'_, str> {
+    if text.len() <= SHOWN && !text.chars().any(is_hidden) {
+        return Cow::Borrowed(text);
+    }
+    let count = text.chars().count();
+    let mut out = String::new();
+    let mut put = |c: char| {
+        if is_hidden(c) {
+            let _ = write!(out, "{}", c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    };
+    if count <= SHOWN {
+        text.chars().for_each(&mut put);
+    } else {
+        text.chars().take(SHOWN / 2).for_each(&mut put);
+        put('…');
+        text.chars().skip(count - SHOWN / 2 + 1).for_each(&mut put);
+    }
+    Cow::Owned(out)
+}
+
+/// Whether a character does something to a terminal other than be seen: control
+/// characters, and the marks that turn the direction of writing around.
+pub(super) fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_count_characters_and_survive_any_offset() {
+        let lines = Lines::new("a\nβγ\r\n");
+        let at = |offset| {
+            let Position { line, column } = lines.position(offset);
+            (line, column)
+        };
+        assert_eq!(at(0), (1, 1));
+        assert_eq!(at(1), (1, 2));
+        assert_eq!(at(2), (2, 1));
+        assert_eq!(at(3), (2, 1), "inside a character");
+        assert_eq!(at(4), (2, 2));
+        assert_eq!(at(8), (3, 1));
+        assert_eq!(at(900), (3, 1));
+        assert_eq!(lines.bounds(1), (2, 6));
+        assert_eq!(Lines::new("").position(0), Position { line: 1, column: 1 });
+    }
+
+    #[test]
+    fn long_and_hidden_text_is_made_harmless() {
+        assert_eq!(shown("nginx"), "nginx");
+        assert_eq!(shown("a\u{1b}[31m"), "a\\u{1b}[31m");
+        let long = shown(&"é".repeat(400)).into_owned();
+        assert_eq!(long.chars().count(), SHOWN);
+        assert!(long.contains('…'));
+    }
+}
