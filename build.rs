@@ -1,0 +1,50 @@
+//! Compiles the BPF objects and, for the tests, the classifier for the host.
+//!
+//! `scx_cargo` brings vmlinux.h and the sched_ext headers; what it needs from
+//! the machine is clang 18 or newer (`BPF_CLANG`) and libclang. Without the
+//! feature `live` there is nothing to do.
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    #[cfg(feature = "live")]
+    if let Err(error) = live::build() {
+        println!("cargo::error={error:#}");
+        std::process::exit(1);
+    }
+}
+
+#[cfg(feature = "live")]
+mod live {
+    use std::error::Error;
+    use std::path::Path;
+
+    /// Objects: source, name of the skeleton. A source that is not there yet
+    /// is a mistake, not a choice.
+    const OBJECTS: &[(&str, &str)] = &[("bpf/proof.bpf.c", "proof")];
+
+    pub fn build() -> Result<(), Box<dyn Error>> {
+        println!("cargo::rerun-if-changed=bpf");
+        for variable in ["BPF_CLANG", "BPF_CFLAGS", "LIBCLANG_PATH"] {
+            println!("cargo::rerun-if-env-changed={variable}");
+        }
+        for (source, name) in OBJECTS {
+            scx_cargo::BpfBuilder::new()?
+                .enable_skel(source, name)
+                .compile_link_gen()?;
+        }
+        classifier_for_the_host();
+        Ok(())
+    }
+
+    /// `libedict_classify.a`: only the differential test refers to it, so it is
+    /// not part of the binary.
+    fn classifier_for_the_host() {
+        cc::Build::new()
+            .file(Path::new("tests/native/classify.c"))
+            .include("bpf")
+            .warnings(true)
+            .extra_warnings(true)
+            .compile("edict_classify");
+        println!("cargo::rerun-if-changed=tests/native");
+    }
+}
