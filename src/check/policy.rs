@@ -91,6 +91,20 @@ pub enum Test {
     IsTrue(Attribute),
 }
 
+impl Test {
+    /// The attribute that the test reads.
+    pub fn attribute(&self) -> Attribute {
+        match self {
+            Self::TextIn(attribute, _)
+            | Self::StartsWith(attribute, _)
+            | Self::Under(attribute, _)
+            | Self::Number(attribute, _, _)
+            | Self::NumberIn(attribute, _)
+            | Self::IsTrue(attribute) => *attribute,
+        }
+    }
+}
+
 /// A condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cond {

@@ -120,6 +120,7 @@ catalogue! {
     E0406 "too many prefixes";
     E0407 "nested too deeply";
     E0408 "text too long";
+    E0409 "too many classes of values";
     E0501 "a block that is not in this version";
     E0502 "an operator that is not in this version";
     E0503 "an attribute that is not in this version";

@@ -1,0 +1,144 @@
+//! The layout of a bank: the mirror of `bpf/intf.h`.
+//!
+//! Offsets are computed here the way the C compiler computes them and checked
+//! against it by `tests/layout.rs`, which asks the compiler.
+
+use std::mem::size_of;
+
+/// Bytes of a comm, the final NUL included.
+pub const COMM_LEN: usize = 16;
+/// Tiers.
+pub const TIERS_MAX: usize = 16;
+/// Rules.
+pub const RULES_MAX: usize = 512;
+/// Clauses.
+pub const CLAUSES_MAX: usize = 1024;
+/// Slots of the exact table.
+pub const NAME_SLOTS_MAX: usize = 81920;
+/// Buckets of the exact table.
+pub const NAME_BUCKETS_MAX: usize = 16384;
+/// Interval bounds of numbers.
+pub const BOUNDS_MAX: usize = 16384;
+/// Interval bounds of names.
+pub const PREFIX_BOUNDS_MAX: usize = 2048;
+/// Words of bitmaps.
+pub const ROW_WORDS_MAX: usize = 131_072;
+/// Rows.
+pub const ROWS_MAX: usize = 65_536;
+/// The class of a value that the agent has not told.
+pub const ROW_UNKNOWN: u32 = u32::MAX;
+/// Attributes.
+pub const ATTRS: usize = 8;
+
+/// `struct edict_bank_header`, up to its arrays.
+pub mod head {
+    /// Bit per attribute.
+    pub const USES: usize = 0;
+    /// Tiers.
+    pub const NR_TIERS: usize = 4;
+    /// Rules.
+    pub const NR_RULES: usize = 8;
+    /// Clauses.
+    pub const NR_CLAUSES: usize = 12;
+    /// Words per row.
+    pub const STRIDE: usize = 16;
+    /// Rows.
+    pub const NR_ROWS: usize = 20;
+    /// Slots in use.
+    pub const NAME_SLOTS: usize = 24;
+    /// Buckets in use.
+    pub const NAME_BUCKETS: usize = 28;
+    /// Seed of the name hash.
+    pub const NAME_SEED: usize = 32;
+    /// How the next tier is chosen.
+    pub const BETWEEN: usize = 40;
+    /// Tier of `otherwise`.
+    pub const OTHERWISE_TIER: usize = 44;
+    /// Rule of `otherwise`.
+    pub const OTHERWISE_RULE: usize = 48;
+    /// `struct edict_attr_table attr[]`.
+    pub const ATTR: usize = 56;
+    /// `struct edict_tier tier[]`.
+    pub const TIER: usize = ATTR + super::ATTRS * super::attr::SIZE;
+    /// The whole header.
+    pub const SIZE: usize = TIER + super::TIERS_MAX * super::tier::SIZE;
+}
+
+/// `struct edict_attr_table`.
+pub mod attr {
+    /// Row of values in no table.
+    pub const ROW_DEFAULT: usize = 0;
+    /// Row of unknown values.
+    pub const ROW_UNKNOWN: usize = 4;
+    /// First bound.
+    pub const BOUNDS_FIRST: usize = 8;
+    /// Number of bounds.
+    pub const BOUNDS_COUNT: usize = 12;
+    /// Highest power of two that is not greater.
+    pub const BOUNDS_TOP: usize = 16;
+    /// Number of exact names.
+    pub const EXACT: usize = 20;
+    /// The whole struct.
+    pub const SIZE: usize = 24;
+}
+
+/// `struct edict_tier`.
+pub mod tier {
+    /// Nanoseconds.
+    pub const SLICE_NS: usize = 0;
+    /// Nanoseconds; 0 is no promise.
+    pub const MAX_WAIT_NS: usize = 8;
+    /// Tickets.
+    pub const TICKETS: usize = 16;
+    /// Bit per tier.
+    pub const PREEMPT: usize = 20;
+    /// `enum edict_order`.
+    pub const ORDER: usize = 24;
+    /// The whole struct.
+    pub const SIZE: usize = 32;
+}
+
+/// `struct edict_clause`.
+pub mod clause {
+    /// Rule.
+    pub const RULE: usize = 0;
+    /// Tier.
+    pub const TIER: usize = 2;
+    /// The whole struct.
+    pub const SIZE: usize = 4;
+}
+
+/// `struct edict_bank`: offsets of its arrays.
+pub mod bank {
+    use super::*;
+
+    /// `struct edict_clause clause[]`.
+    pub const CLAUSE: usize = head::SIZE;
+    /// `u16 name_displacement[]`.
+    pub const NAME_DISPLACEMENT: usize = CLAUSE + CLAUSES_MAX * clause::SIZE;
+    /// `u16 name_row[]`.
+    pub const NAME_ROW: usize = NAME_DISPLACEMENT + NAME_BUCKETS_MAX * size_of::<u16>();
+    /// `u64 name_key[][2]`.
+    pub const NAME_KEY: usize = NAME_ROW + NAME_SLOTS_MAX * size_of::<u16>();
+    /// `u64 prefix_bound[][2]`.
+    pub const PREFIX_BOUND: usize = NAME_KEY + NAME_SLOTS_MAX * COMM_LEN;
+    /// `s64 bound[]`.
+    pub const BOUND: usize = PREFIX_BOUND + PREFIX_BOUNDS_MAX * COMM_LEN;
+    /// `u16 prefix_row[]`.
+    pub const PREFIX_ROW: usize = BOUND + BOUNDS_MAX * size_of::<i64>();
+    /// `u16 bound_row[]`.
+    pub const BOUND_ROW: usize = PREFIX_ROW + PREFIX_BOUNDS_MAX * size_of::<u16>();
+    /// `u64 word[]`.
+    pub const WORD: usize = BOUND_ROW + BOUNDS_MAX * size_of::<u16>();
+    /// The whole bank.
+    pub const SIZE: usize = WORD + ROW_WORDS_MAX * size_of::<u64>();
+}
+
+const _: () = {
+    assert!(head::SIZE == 56 + 8 * 24 + 16 * 32);
+    assert!(bank::NAME_KEY % 8 == 0);
+    assert!(bank::WORD % 8 == 0);
+    assert!(ATTRS == crate::check::Attribute::COUNT);
+    assert!(CLAUSES_MAX == crate::plan::CLAUSES_MAX);
+    assert!(cfg!(target_endian = "little"), "the layout is little-endian");
+};

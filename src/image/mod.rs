@@ -1,0 +1,364 @@
+//! Stage 5: the exact bytes of a bank, from a plan.
+//!
+//! One [`Image`] is one `struct edict_bank` (see `bpf/intf.h`), plus what the
+//! agent needs to tell the object the classes that it evaluates. The bytes are a
+//! pure function of the plan: no clock, no randomness, no address; the same
+//! policy text gives the same [`Image::digest`] on every machine.
+//!
+//! Unused parts of a bank are zero, except empty name slots, which hold a key
+//! that no task can have. Row 0 is all ones: the row of an attribute that the
+//! policy does not use.
+
+mod bytes;
+pub mod layout;
+mod names;
+mod rows;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::check::{Attribute, Between, Order};
+use crate::diag::{Code, Diagnostic};
+use crate::plan::{AttributePlan, Partition, Placement, Plan, RuleInfo};
+use bytes::Bytes;
+use layout::{attr, bank, clause, head, tier};
+use rows::Rows;
+
+/// SHA-256 of the bytes of a bank.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest(pub [u8; 32]);
+
+impl std::fmt::Display for Digest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl std::fmt::Debug for Digest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Digest({self})")
+    }
+}
+
+/// A tier as statistics and messages need it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TierInfo {
+    /// Its name.
+    pub name: String,
+    /// Its tickets.
+    pub tickets: u32,
+    /// Nanoseconds.
+    pub slice_ns: u64,
+    /// Nanoseconds, if it promises.
+    pub max_wait_ns: Option<u64>,
+}
+
+/// The classes of an attribute that the agent evaluates, as rows of the bank.
+#[derive(Debug, Clone)]
+struct AgentTable {
+    attribute: Attribute,
+    partition: Partition,
+    rows: Vec<u32>,
+    unknown: u32,
+}
+
+/// The compiled policy.
+#[derive(Clone)]
+pub struct Image {
+    bank: Vec<u8>,
+    digest: Digest,
+    uses: u32,
+    policy_name: String,
+    policy_version: Option<String>,
+    tiers: Vec<TierInfo>,
+    rules: Vec<RuleInfo>,
+    agent: Vec<AgentTable>,
+}
+
+impl Image {
+    /// The bytes of one `struct edict_bank`.
+    pub fn bank(&self) -> &[u8] {
+        &self.bank
+    }
+
+    /// The identity of those bytes.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Whether some rule reads the attribute.
+    pub fn uses(&self, attribute: Attribute) -> bool {
+        self.uses & bit(attribute) != 0
+    }
+
+    /// The row for a value of an attribute that the agent evaluates;
+    /// [`layout::ROW_UNKNOWN`] for any other attribute.
+    pub fn agent_row(&self, attribute: Attribute, value: &str) -> u32 {
+        let Some(table) = self.agent.iter().find(|t| t.attribute == attribute) else {
+            return layout::ROW_UNKNOWN;
+        };
+        let class = match &table.partition {
+            Partition::Text(texts) => texts.class(value),
+            Partition::Number(_) => return layout::ROW_UNKNOWN,
+        };
+        table
+            .rows
+            .get(class.0 as usize)
+            .copied()
+            .unwrap_or(table.unknown)
+    }
+
+    /// The name of the policy.
+    pub fn policy_name(&self) -> &str {
+        &self.policy_name
+    }
+
+    /// The version of the policy.
+    pub fn policy_version(&self) -> Option<&str> {
+        self.policy_version.as_deref()
+    }
+
+    /// The tiers; a tier's position is its number in the kernel.
+    pub fn tiers(&self) -> &[TierInfo] {
+        &self.tiers
+    }
+
+    /// The rules; `otherwise` is the last.
+    pub fn rules(&self) -> &[RuleInfo] {
+        &self.rules
+    }
+}
+
+impl std::fmt::Debug for Image {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Image")
+            .field("policy", &self.policy_name)
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
+    }
+}
+
+fn bit(attribute: Attribute) -> u32 {
+    1 << attribute as u32
+}
+
+/// Emits the bank of a plan.
+///
+/// # Errors
+///
+/// When the plan has more classes, names or intervals than a bank holds.
+pub fn emit(plan: &Plan) -> Result<Image, Vec<Diagnostic>> {
+    let words = plan.clauses().len().div_ceil(64);
+    let mut rows = Rows::new(plan.clauses().len());
+    let mut bytes = Bytes::new(bank::SIZE);
+    let mut agent = Vec::new();
+    let mut uses = 0;
+    let mut next_bound = 0_usize;
+    let mut names_written = false;
+
+    for planned in plan.attributes() {
+        uses |= bit(planned.attribute);
+        let numbered: Vec<u32> = planned.rows.iter().map(|row| rows.intern(row)).collect();
+        if rows.words() > layout::ROW_WORDS_MAX || rows.len() > layout::ROWS_MAX {
+            return Err(too_large(planned.attribute, "classes"));
+        }
+        let row = |class: crate::plan::ClassId| {
+            numbered.get(class.0 as usize).copied().unwrap_or_default()
+        };
+        let at = head::ATTR + planned.attribute as usize * attr::SIZE;
+        bytes.u32(at + attr::ROW_UNKNOWN, row(planned.unknown));
+
+        match (&planned.partition, planned.placement) {
+            (_, Placement::Agent) => {
+                bytes.u32(at + attr::ROW_DEFAULT, row(planned.unknown));
+                agent.push(AgentTable {
+                    attribute: planned.attribute,
+                    partition: planned.partition.clone(),
+                    unknown: row(planned.unknown),
+                    rows: numbered,
+                });
+            }
+            (Partition::Text(texts), Placement::Kernel) => {
+                bytes.u32(at + attr::ROW_DEFAULT, row(texts.default));
+                write_names(&mut bytes, at, planned, texts, &row)?;
+                names_written = true;
+            }
+            (Partition::Number(numbers), Placement::Kernel) => {
+                bytes.u32(at + attr::ROW_DEFAULT, row(numbers.default));
+                bytes.u32(at + attr::BOUNDS_FIRST, narrow(next_bound));
+                write_top(&mut bytes, at, numbers.bounds.len());
+                for (bound, class) in &numbers.bounds {
+                    if next_bound >= layout::BOUNDS_MAX {
+                        return Err(too_large(planned.attribute, "intervals"));
+                    }
+                    bytes.i64(bank::BOUND + next_bound * 8, *bound);
+                    bytes.u16(bank::BOUND_ROW + next_bound * 2, narrow16(row(*class)));
+                    next_bound += 1;
+                }
+            }
+        }
+    }
+    if !names_written {
+        write_empty_names(&mut bytes, 1);
+    }
+
+    write_head(&mut bytes, plan, uses, words, rows.len());
+    for (index, planned) in plan.clauses().iter().enumerate() {
+        let at = bank::CLAUSE + index * clause::SIZE;
+        bytes.u16(at + clause::RULE, planned.rule.0);
+        bytes.u8(at + clause::TIER, planned.tier.0);
+    }
+    for (index, word) in rows.iter().enumerate() {
+        bytes.u64(bank::WORD + index * 8, word);
+    }
+
+    let bank = bytes.finish();
+    let digest = Digest(Sha256::digest(&bank).into());
+    Ok(Image {
+        bank,
+        digest,
+        uses,
+        policy_name: plan.name().to_owned(),
+        policy_version: plan.version().map(str::to_owned),
+        tiers: plan
+            .tiers()
+            .iter()
+            .map(|tier| TierInfo {
+                name: tier.name.clone(),
+                tickets: tier.tickets,
+                slice_ns: tier.slice.0,
+                max_wait_ns: tier.max_wait.map(|wait| wait.0),
+            })
+            .collect(),
+        rules: plan.rules().to_vec(),
+        agent,
+    })
+}
+
+fn write_head(bytes: &mut Bytes, plan: &Plan, uses: u32, words: usize, rows: usize) {
+    bytes.u32(head::USES, uses);
+    bytes.u32(head::NR_TIERS, narrow(plan.tiers().len()));
+    bytes.u32(head::NR_RULES, narrow(plan.rules().len()));
+    bytes.u32(head::NR_CLAUSES, narrow(plan.clauses().len()));
+    bytes.u32(head::STRIDE, narrow(words + 1));
+    bytes.u32(head::NR_ROWS, narrow(rows));
+    bytes.u32(
+        head::BETWEEN,
+        match plan.lottery().between {
+            Between::Tiers => 0,
+            Between::Strict => 1,
+        },
+    );
+    let otherwise = plan.rules().last();
+    bytes.u32(
+        head::OTHERWISE_TIER,
+        otherwise.map_or(0, |rule| u32::from(rule.tier.0)),
+    );
+    bytes.u32(
+        head::OTHERWISE_RULE,
+        narrow(plan.rules().len().saturating_sub(1)),
+    );
+    for (index, planned) in plan.tiers().iter().enumerate() {
+        let at = head::TIER + index * tier::SIZE;
+        bytes.u64(at + tier::SLICE_NS, planned.slice.0);
+        bytes.u64(
+            at + tier::MAX_WAIT_NS,
+            planned.max_wait.map_or(0, |wait| wait.0),
+        );
+        bytes.u32(at + tier::TICKETS, planned.tickets);
+        bytes.u32(
+            at + tier::PREEMPT,
+            planned.preempt.iter().fold(0, |mask, id| mask | 1 << id.0),
+        );
+        bytes.u32(
+            at + tier::ORDER,
+            match planned.order {
+                Order::Vtime => 0,
+                Order::Fifo => 1,
+            },
+        );
+    }
+}
+
+fn write_names(
+    bytes: &mut Bytes,
+    at: usize,
+    planned: &AttributePlan,
+    texts: &crate::plan::Texts,
+    row: &dyn Fn(crate::plan::ClassId) -> u32,
+) -> Result<(), Vec<Diagnostic>> {
+    let entries: Vec<(names::Key, u16)> = texts
+        .exact
+        .iter()
+        .map(|(name, class)| (names::key(name), narrow16(row(*class))))
+        .collect();
+    let table =
+        names::build(&entries).ok_or_else(|| too_large(planned.attribute, "names"))?;
+
+    bytes.u32(at + attr::EXACT, narrow(entries.len()));
+    bytes.u64(head::NAME_SEED, table.seed);
+    bytes.u32(head::NAME_BUCKETS, narrow(table.displacements.len()));
+    bytes.u32(head::NAME_SLOTS, narrow(table.slots.len()));
+    for (index, displacement) in table.displacements.iter().enumerate() {
+        bytes.u16(bank::NAME_DISPLACEMENT + index * 2, *displacement);
+    }
+    for (index, (key, row)) in table.slots.iter().enumerate() {
+        bytes.u64(bank::NAME_KEY + index * 16, key[0]);
+        bytes.u64(bank::NAME_KEY + index * 16 + 8, key[1]);
+        bytes.u16(bank::NAME_ROW + index * 2, *row);
+    }
+
+    if texts.bounds.len() > layout::PREFIX_BOUNDS_MAX {
+        return Err(too_large(planned.attribute, "prefixes"));
+    }
+    write_top(bytes, at, texts.bounds.len());
+    for (index, (bound, class)) in texts.bounds.iter().enumerate() {
+        let mut padded = [0; layout::COMM_LEN];
+        for (to, from) in padded.iter_mut().zip(bound) {
+            *to = *from;
+        }
+        let number = u128::from_be_bytes(padded);
+        bytes.u64(bank::PREFIX_BOUND + index * 16, (number >> 64) as u64);
+        bytes.u64(bank::PREFIX_BOUND + index * 16 + 8, number as u64);
+        bytes.u16(bank::PREFIX_ROW + index * 2, narrow16(row(*class)));
+    }
+    Ok(())
+}
+
+/// One empty slot, so that a look-up in a bank without names finds nothing.
+fn write_empty_names(bytes: &mut Bytes, slots: usize) {
+    bytes.u32(head::NAME_BUCKETS, 1);
+    bytes.u32(head::NAME_SLOTS, narrow(slots));
+    for word in 0..slots * 2 {
+        bytes.u64(bank::NAME_KEY + word * 8, u64::MAX);
+    }
+}
+
+fn write_top(bytes: &mut Bytes, at: usize, count: usize) {
+    bytes.u32(at + attr::BOUNDS_COUNT, narrow(count));
+    let top = match count.checked_ilog2() {
+        Some(log) => 1 << log,
+        None => 0,
+    };
+    bytes.u32(at + attr::BOUNDS_TOP, top);
+}
+
+/// Every number that goes through here is bounded by a limit of the layout.
+fn narrow(value: usize) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+fn narrow16(value: u32) -> u16 {
+    u16::try_from(value).unwrap_or(u16::MAX)
+}
+
+fn too_large(attribute: Attribute, what: &str) -> Vec<Diagnostic> {
+    vec![
+        Diagnostic::new(
+            Code::E0409,
+            format!("the conditions on `{attribute}` need more {what} than a policy may have"),
+        )
+        .help(format!(
+            "let fewer rules tell values of `{attribute}` apart, for example by joining sets that go to one tier"
+        )),
+    ]
+}

@@ -1,0 +1,221 @@
+//! The plan as text, for `edict plan`.
+
+use std::fmt;
+
+use super::classes::{AttributePlan, Partition};
+use super::clauses::Literal;
+use super::{Placement, Plan};
+use crate::check::{Attribute, Between, Compare, Nanos, Order, Test, TierId, Type};
+
+/// How many members of a set are written out.
+const MEMBERS_SHOWN: usize = 4;
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "policy {}", self.name())?;
+        if let Some(version) = self.version() {
+            write!(f, " {version}")?;
+        }
+        writeln!(f)?;
+        self.write_tiers(f)?;
+        self.write_attributes(f)?;
+        self.write_clauses(f)
+    }
+}
+
+impl Plan {
+    fn tier_name(&self, id: TierId) -> &str {
+        self.tiers()
+            .get(usize::from(id.0))
+            .map_or("?", |tier| tier.name.as_str())
+    }
+
+    fn write_tiers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let between = match self.lottery().between {
+            Between::Tiers => "lottery by tickets",
+            Between::Strict => "strict",
+        };
+        writeln!(f, "\ntiers ({between})")?;
+        let width = self.tiers().iter().map(|t| t.name.len()).max().unwrap_or(0);
+        for (index, tier) in self.tiers().iter().enumerate() {
+            let order = match tier.order {
+                Order::Vtime => "vtime",
+                Order::Fifo => "fifo",
+            };
+            write!(
+                f,
+                "  {index:>2} {:width$}  tickets {:>7}  slice {:>6}  order {order}",
+                tier.name,
+                tier.tickets,
+                Time(tier.slice).to_string(),
+            )?;
+            if let Some(max_wait) = tier.max_wait {
+                write!(f, "  max_wait {}", Time(max_wait))?;
+            }
+            if !tier.preempt.is_empty() {
+                let names: Vec<&str> = tier.preempt.iter().map(|id| self.tier_name(*id)).collect();
+                write!(f, "  preempt {}", names.join(", "))?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+
+    fn write_attributes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\nattributes")?;
+        for plan in self.attributes() {
+            let place = match plan.placement {
+                Placement::Kernel => "kernel",
+                Placement::Agent => "agent",
+            };
+            write!(f, "  {:<12} {place:<7}", plan.attribute.to_string())?;
+            writeln!(f, " {}", Shape(plan))?;
+        }
+        if self.attributes().is_empty() {
+            writeln!(f, "  none")?;
+        }
+        Ok(())
+    }
+
+    fn write_clauses(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\nclauses")?;
+        for (index, clause) in self.clauses().iter().enumerate() {
+            let rule = self
+                .rules()
+                .get(usize::from(clause.rule.0))
+                .map_or("?", |rule| rule.name.as_str());
+            write!(f, "  {index:>4} {rule}: ")?;
+            if clause.literals.is_empty() {
+                write!(f, "always")?;
+            }
+            for (position, literal) in clause.literals.iter().enumerate() {
+                if position > 0 {
+                    write!(f, " and ")?;
+                }
+                write!(f, "{literal}")?;
+            }
+            writeln!(f, " -> {}", self.tier_name(clause.tier))?;
+        }
+        Ok(())
+    }
+}
+
+/// What the partition of an attribute looks like.
+struct Shape<'a>(&'a AttributePlan);
+
+impl fmt::Display for Shape<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let classes = self.0.rows.len().saturating_sub(1);
+        match &self.0.partition {
+            Partition::Text(texts) => write!(
+                f,
+                "{}, {}, {}",
+                Many(classes, "class", "classes"),
+                Many(texts.exact.len(), "name", "names"),
+                Many(texts.bounds.len(), "prefix bound", "prefix bounds"),
+            ),
+            Partition::Number(numbers) => {
+                write!(f, "{}, bounds", Many(classes, "class", "classes"))?;
+                let shown = 6;
+                for (bound, _) in numbers.bounds.iter().take(shown) {
+                    write!(f, " {}", Value(self.0.attribute, *bound))?;
+                }
+                if let Some(more @ 1..) = numbers.bounds.len().checked_sub(shown) {
+                    write!(f, " and {more} more")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+struct Many(usize, &'static str, &'static str);
+
+impl fmt::Display for Many {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.0, if self.0 == 1 { self.1 } else { self.2 })
+    }
+}
+
+/// A number in the unit of its attribute.
+struct Value(Attribute, i64);
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0.about().ty, u64::try_from(self.1)) {
+            (Type::Duration, Ok(nanos)) => write!(f, "{}", Time(Nanos(nanos))),
+            _ => write!(f, "{}", self.1),
+        }
+    }
+}
+
+/// A duration in the largest unit that is exact.
+struct Time(Nanos);
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nanos = self.0.0;
+        for (unit, name) in [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us")] {
+            if nanos != 0 && nanos % unit == 0 {
+                return write!(f, "{}{name}", nanos / unit);
+            }
+        }
+        write!(f, "{nanos}ns")
+    }
+}
+
+impl fmt::Display for Literal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let not = if self.negated { "not " } else { "" };
+        match &self.test {
+            Test::TextIn(attribute, members) => {
+                write!(f, "{attribute} {not}in ")?;
+                write_members(f, members.len(), members.iter().map(|m| format!("{m:?}")))
+            }
+            Test::StartsWith(attribute, prefix) => {
+                write!(f, "{not}{attribute} starts with {prefix:?}")
+            }
+            Test::Under(attribute, members) => {
+                write!(f, "{not}{attribute} under ")?;
+                write_members(f, members.len(), members.iter().map(|m| format!("{m:?}")))
+            }
+            Test::Number(attribute, compare, value) => {
+                let compare = match compare {
+                    Compare::Eq => "==",
+                    Compare::Lt => "<",
+                    Compare::Le => "<=",
+                    Compare::Gt => ">",
+                    Compare::Ge => ">=",
+                };
+                write!(f, "{not}{attribute} {compare} {}", Value(*attribute, *value))
+            }
+            Test::NumberIn(attribute, members) => {
+                write!(f, "{attribute} {not}in ")?;
+                write_members(
+                    f,
+                    members.len(),
+                    members.iter().map(|m| Value(*attribute, *m).to_string()),
+                )
+            }
+            Test::IsTrue(attribute) => write!(f, "{not}{attribute}"),
+        }
+    }
+}
+
+fn write_members(
+    f: &mut fmt::Formatter<'_>,
+    count: usize,
+    members: impl Iterator<Item = String>,
+) -> fmt::Result {
+    write!(f, "{{ ")?;
+    for (index, member) in members.take(MEMBERS_SHOWN).enumerate() {
+        if index > 0 {
+            write!(f, ", ")?;
+        }
+        write!(f, "{member}")?;
+    }
+    if let Some(more @ 1..) = count.checked_sub(MEMBERS_SHOWN) {
+        write!(f, ", and {more} more")?;
+    }
+    write!(f, " }}")
+}
