@@ -12,5 +12,7 @@
 pub mod check;
 pub mod diag;
 pub mod eval;
+pub mod image;
+pub mod plan;
 #[cfg(feature = "live")]
 pub mod reload;
