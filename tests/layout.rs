@@ -1,0 +1,71 @@
+//! The layout of a bank in Rust is the one that the C compiler gives it.
+#![cfg(feature = "live")]
+
+mod support;
+
+use edict::image::layout::{self, attr, bank, clause, head, tier};
+use support::facts::Facts;
+
+#[test]
+fn rust_and_c_agree_on_every_size_and_offset() {
+    let expected = [
+        bank::SIZE,
+        head::SIZE,
+        attr::SIZE,
+        tier::SIZE,
+        clause::SIZE,
+        size_of::<Facts>(),
+        head::USES,
+        head::NR_TIERS,
+        head::NR_RULES,
+        head::NR_CLAUSES,
+        head::STRIDE,
+        head::NR_ROWS,
+        head::NAME_SLOTS,
+        head::NAME_BUCKETS,
+        head::NAME_SEED,
+        head::BETWEEN,
+        head::OTHERWISE_TIER,
+        head::OTHERWISE_RULE,
+        head::ATTR,
+        head::TIER,
+        attr::ROW_DEFAULT,
+        attr::ROW_UNKNOWN,
+        attr::BOUNDS_FIRST,
+        attr::BOUNDS_COUNT,
+        attr::BOUNDS_TOP,
+        attr::EXACT,
+        tier::SLICE_NS,
+        tier::MAX_WAIT_NS,
+        tier::TICKETS,
+        tier::PREEMPT,
+        tier::ORDER,
+        clause::RULE,
+        clause::TIER,
+        bank::CLAUSE,
+        bank::NAME_DISPLACEMENT,
+        bank::NAME_ROW,
+        bank::NAME_KEY,
+        bank::PREFIX_BOUND,
+        bank::BOUND,
+        bank::PREFIX_ROW,
+        bank::BOUND_ROW,
+        bank::WORD,
+        layout::TIERS_MAX,
+        layout::RULES_MAX,
+        layout::CLAUSES_MAX,
+        layout::NAME_SLOTS_MAX,
+        layout::NAME_BUCKETS_MAX,
+        layout::BOUNDS_MAX,
+        layout::PREFIX_BOUNDS_MAX,
+        layout::ROW_WORDS_MAX,
+        layout::ROWS_MAX,
+        layout::ROW_UNKNOWN as usize,
+        layout::ATTRS,
+        layout::COMM_LEN,
+    ];
+    for (index, rust) in expected.iter().enumerate() {
+        assert_eq!(support::host::c_layout(index), *rust as u64, "entry {index}");
+    }
+    assert_eq!(support::host::c_layout(expected.len()), u64::MAX);
+}
