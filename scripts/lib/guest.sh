@@ -1,0 +1,34 @@
+# shellcheck shell=bash
+# Building what runs inside of the virtual machine, and running the tests there. Sourced.
+
+# The tests that need a sched_ext kernel; on any other kernel they say that they are skipped.
+GUEST_TESTS=(live agent)
+
+edict_bin=''
+declare -A guest_test_bin=()
+
+# Builds edict and the guest's tests with the development profile: the one the other steps have built already.
+build_guest_programs() {
+    local name path
+    log "building edict and the tests for the guest"
+    cargo build --quiet
+    edict_bin=${CARGO_TARGET_DIR:-target}/debug/edict
+    for name in "${GUEST_TESTS[@]}"; do
+        path=$(cargo test --no-run --test "$name" 2>&1 | sed -n 's/^ *Executable .*(\(.*\))$/\1/p' | tail -n 1)
+        [[ -n $path ]] || die "cargo did not say where it put the test '$name'"
+        guest_test_bin[$name]=$path
+    done
+}
+
+# run_guest_tests KERNEL [FILTER]: every guest test on that kernel, in one boot.
+run_guest_tests() {
+    local kernel=$1 filter=${2:-vm_} name script='status=0;'
+    local arguments=(--kernel "$kernel" --cpus 2 --memory 2048 --timeout 1500 --strip
+        --add "$edict_bin:/usr/local/bin/edict" --add policies:/lab/policies
+        --env EDICT_BIN=/usr/local/bin/edict --env RUST_BACKTRACE=1)
+    for name in "${GUEST_TESTS[@]}"; do
+        arguments+=(--add "${guest_test_bin[$name]}:/lab/tests/$name")
+        script+=" /lab/tests/$name --test-threads=1 --nocapture \"\$1\" || status=\$?;"
+    done
+    "$here/vm" "${arguments[@]}" -- sh -c "$script exit \$status" sh "$filter"
+}
