@@ -52,9 +52,14 @@ fn case(rules: usize, names: usize) -> Case {
             .step_by(sets)
             .map(|index| format!("{:?}", name(index)))
             .collect();
-        let _ = writeln!(text, "set s{set} = {{ \"only-{set}\", {} }}", members.join(", "));
+        let _ = writeln!(
+            text,
+            "set s{set} = {{ \"only-{set}\", {} }}",
+            members.join(", ")
+        );
     }
-    text += "tier a { tickets = 800 }\ntier b { tickets = 100 }\ntier c { tickets = 20 }\nrules {\n";
+    text +=
+        "tier a { tickets = 800 }\ntier b { tickets = 100 }\ntier c { tickets = 20 }\nrules {\n";
     for rule in 0..rules - 1 {
         let tier = ["a", "b", "c"][rule % 3];
         let set = rule % sets;
@@ -62,8 +67,14 @@ fn case(rules: usize, names: usize) -> Case {
             0 => format!("comm in s{set} and uid == {}", 1000 + rule),
             1 => format!("comm in s{set} and cgroup under \"/slice-{rule}\" and nice <= 5"),
             2 => format!("nice > 5 and uid == {} and not kthread", 1000 + rule),
-            3 => format!("comm in s{set} and runtime_avg < {}us and wake_rate > {rule}", 100 + rule),
-            _ => format!("cgroup under \"/slice-{rule}\" and wake_rate < {}", 1000 + rule),
+            3 => format!(
+                "comm in s{set} and runtime_avg < {}us and wake_rate > {rule}",
+                100 + rule
+            ),
+            _ => format!(
+                "cgroup under \"/slice-{rule}\" and wake_rate < {}",
+                1000 + rule
+            ),
         };
         let _ = writeln!(text, "r{rule}: when {condition} -> {tier}");
     }
@@ -90,7 +101,10 @@ fn case(rules: usize, names: usize) -> Case {
             let facts = Facts::new(&task, &compiled.1);
             // The benchmark must not time a wrong answer.
             let verdict = evaluate(&compiled.0, &task);
-            assert_eq!(host.classify(&facts), Some((verdict.rule.0, verdict.tier.0)));
+            assert_eq!(
+                host.classify(&facts),
+                Some((verdict.rule.0, verdict.tier.0))
+            );
             facts
         })
         .collect();

@@ -50,7 +50,9 @@ fn oracle_host_and_bpf_agree() {
         if let Some(proof) = &proof {
             proof.fill(bank, &image);
         }
-        let tasks: Vec<Task> = (0..TASKS_PER_POLICY).map(|_| random::task(&mut rng)).collect();
+        let tasks: Vec<Task> = (0..TASKS_PER_POLICY)
+            .map(|_| random::task(&mut rng))
+            .collect();
         let facts: Vec<Facts> = tasks.iter().map(|task| Facts::new(task, &image)).collect();
         let in_kernel = proof.as_mut().map(|proof| proof.classify(bank, &facts));
 

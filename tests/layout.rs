@@ -65,7 +65,11 @@ fn rust_and_c_agree_on_every_size_and_offset() {
         layout::COMM_LEN,
     ];
     for (index, rust) in expected.iter().enumerate() {
-        assert_eq!(support::host::c_layout(index), *rust as u64, "entry {index}");
+        assert_eq!(
+            support::host::c_layout(index),
+            *rust as u64,
+            "entry {index}"
+        );
     }
     assert_eq!(support::host::c_layout(expected.len()), u64::MAX);
 }

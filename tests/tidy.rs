@@ -17,11 +17,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("eval", &["diag", "source", "syntax", "check"]),
     ("plan", &["diag", "source", "syntax", "check"]),
     ("image", &["diag", "source", "syntax", "check", "plan"]),
-    ("live", &["diag", "source", "syntax", "check", "eval", "plan", "image"]),
+    (
+        "live",
+        &["diag", "source", "syntax", "check", "eval", "plan", "image"],
+    ),
     ("hooks", &["diag", "check", "eval", "plan", "image", "live"]),
     (
         "reload",
-        &["diag", "source", "syntax", "check", "eval", "plan", "image", "live", "hooks"],
+        &[
+            "diag", "source", "syntax", "check", "eval", "plan", "image", "live", "hooks",
+        ],
     ),
     (
         "cli",
@@ -39,7 +44,6 @@ const ONLY: &[(&str, &[&str])] = &[
     ("pest", &["src/syntax/native"]),
     ("pest_derive", &["src/syntax/native"]),
     ("notify", &["src/reload/watch"]),
-    ("miette", &["src/diag/"]),
     ("clap", &["src/cli/", "src/main.rs"]),
     ("anyhow", &["src/cli/", "src/main.rs"]),
 ];
@@ -47,8 +51,16 @@ const ONLY: &[(&str, &[&str])] = &[
 /// Rooms without clock, environment, threads or I/O.
 const PURE: &[&str] = &["diag", "syntax", "check", "eval", "plan", "image"];
 const IMPURE: &[&str] = &[
-    "std::fs", "std::env", "std::thread", "std::time", "std::net", "std::process", "std::io",
-    "rustix", "SystemTime", "Instant",
+    "std::fs",
+    "std::env",
+    "std::thread",
+    "std::time",
+    "std::net",
+    "std::process",
+    "std::io",
+    "rustix",
+    "SystemTime",
+    "Instant",
 ];
 /// The one place in a pure room that reads files: it hands the path on.
 const PURE_EXCEPT: &[(&str, &str)] = &[];
@@ -160,8 +172,10 @@ fn names_crate(code: &str, word: &str) -> bool {
     code.match_indices(word).any(|(at, _)| {
         let before = code[..at].chars().next_back();
         let after = &code[at + word.len()..];
-        let starts = !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':' || c == '.');
-        starts && (after.starts_with("::") || (after.starts_with(';') && code[..at].ends_with("use ")))
+        let starts =
+            !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':' || c == '.');
+        starts
+            && (after.starts_with("::") || (after.starts_with(';') && code[..at].ends_with("use ")))
     })
 }
 
@@ -195,7 +209,9 @@ fn libraries_are_named_where_they_belong() {
         let code = code(&text);
         for (word, places) in ONLY {
             if names_crate(&code, word) && !places.iter().any(|place| name.starts_with(place)) {
-                wrong.push(format!("{name} names `{word}`, which belongs to {places:?}"));
+                wrong.push(format!(
+                    "{name} names `{word}`, which belongs to {places:?}"
+                ));
             }
         }
     }
@@ -298,7 +314,10 @@ fn every_dependency_has_its_reason() {
         }
         if let (true, Some((name, _))) = (inside, line.split_once('=')) {
             let name = name.trim();
-            if !name.is_empty() && !name.starts_with('#') && !architecture.contains(&format!("`{name}`")) {
+            if !name.is_empty()
+                && !name.starts_with('#')
+                && !architecture.contains(&format!("`{name}`"))
+            {
                 wrong.push(format!("`{name}` has no line in ARCHITECTURE.md"));
             }
         }

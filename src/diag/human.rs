@@ -1,24 +1,17 @@
-//! The picture for people, drawn by miette.
+//! The picture for people.
 //!
-//! miette is given an excerpt made for the purpose instead of the file: only the
-//! lines that have labels, tabs and control characters made visible, lines that
-//! are too long cut to a window around their label. So nothing that a file
+//! What is drawn is an excerpt made for the purpose instead of the file: only
+//! the lines that have labels, tabs and control characters made visible, lines
+//! that are too long cut to a window around their label. So nothing that a file
 //! contains can distort the picture, and its size follows the labels.
 //!
-//! Two things are changed afterwards: the code goes to the right end of the
-//! headline, and the lines between labels (empty in the excerpt) are left out.
+//! The shape is that of miette, which made it popular; miette itself cannot be
+//! linked, for its licence (Apache-2.0) and ours do not go together.
 
-use std::collections::BTreeSet;
-use std::fmt;
-
-use miette::{
-    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents,
-    SourceCode, SourceSpan, SpanContents,
-};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::text::{floor, is_hidden};
-use super::{Diagnostic, FileId, Files, Label, Lines, Position, RenderOptions, Severity};
+use super::{Diagnostic, FileId, Files, Label, Lines, RenderOptions, Severity};
 
 /// Columns that stay free at the right of the headline for the code.
 const ROOM_FOR_CODE: usize = 8;
@@ -35,188 +28,253 @@ pub(super) fn render(
     files: &dyn Files,
     options: RenderOptions,
 ) -> String {
-    let width = options.width.max(NARROWEST);
-    let mut theme = if options.color {
-        GraphicalTheme::unicode()
-    } else {
-        GraphicalTheme::unicode_nocolor()
+    let pen = Pen {
+        color: options.color,
     };
-    theme.characters.error = "×".into();
-    let handler = GraphicalReportHandler::new_themed(theme)
-        .with_width(width.min(WIDEST_HEADLINE) - ROOM_FOR_CODE)
-        .with_context_lines(1)
-        .without_syntax_highlighting()
-        .without_cause_chain();
-
+    let width = options.width.max(NARROWEST);
     let mut out = String::new();
     for (index, diagnostic) in diagnostics.iter().enumerate() {
         if index > 0 {
             out.push('\n');
         }
-        draw(&mut out, &handler, diagnostic, files, options.color, width);
+        draw(&mut out, pen, diagnostic, files, width);
     }
     out
 }
 
-fn draw(
-    out: &mut String,
-    handler: &GraphicalReportHandler,
-    diagnostic: &Diagnostic,
-    files: &dyn Files,
-    color: bool,
-    width: usize,
-) {
-    // miette draws one file at a time: one report for each file, in the order of
-    // the labels; the first has the headline, the last has the help.
+fn draw(out: &mut String, pen: Pen, diagnostic: &Diagnostic, files: &dyn Files, width: usize) {
+    let end = width.min(WIDEST_HEADLINE);
+    let tint = match diagnostic.severity {
+        Severity::Error => Tint::Red,
+        Severity::Warning => Tint::Yellow,
+        Severity::Note => Tint::Cyan,
+    };
+    let sign = match diagnostic.severity {
+        Severity::Error => "×",
+        Severity::Warning => "⚠",
+        Severity::Note => "☞",
+    };
+    let code = diagnostic.code.as_str();
+    for (row, line) in wrap(&diagnostic.message, end - ROOM_FOR_CODE - 4)
+        .iter()
+        .enumerate()
+    {
+        if row > 0 {
+            out.push_str(&format!("  {} {line}\n", pen.paint(tint, "│")));
+            continue;
+        }
+        let gap = end.saturating_sub(4 + line.width() + code.len()).max(2);
+        out.push_str(&format!(
+            "  {} {line}{:gap$}{}\n",
+            pen.paint(tint, sign),
+            "",
+            pen.paint(Tint::Dim, code)
+        ));
+    }
+
+    // One frame for each file, in the order of the labels.
     let mut order: Vec<FileId> = Vec::new();
     for label in &diagnostic.labels {
         if !order.contains(&label.span.file) {
             order.push(label.span.file);
         }
     }
-    let parts = order.len().max(1);
-    for part in 0..parts {
-        let excerpt = order
-            .get(part)
-            .map(|file| Excerpt::new(*file, &diagnostic.labels, files, width));
-        let report = Report {
-            diagnostic,
-            help: (part + 1 == parts)
-                .then_some(diagnostic.help.as_deref())
-                .flatten(),
-            excerpt,
-        };
-        let mut drawn = String::new();
-        if handler.render_report(&mut drawn, &report).is_err() {
-            drawn = format!("  × {}\n", diagnostic.message);
+    for file in order {
+        frame(out, pen, tint, file, &diagnostic.labels, files, width);
+    }
+
+    if let Some(help) = &diagnostic.help {
+        let mut lead = pen.paint(Tint::Cyan, "help: ");
+        for paragraph in help.split('\n') {
+            for line in wrap(paragraph, end.saturating_sub(8)) {
+                out.push_str(&format!("  {lead}{line}\n"));
+                lead = "      ".to_owned();
+            }
         }
-        let skip = if part == 0 { 0 } else { headline_lines(&drawn) };
-        let filler = report.excerpt.as_ref().map(|excerpt| &excerpt.filler);
-        for (row, line) in drawn.lines().enumerate().skip(skip) {
-            if row == 0 {
-                out.push_str(&with_code(line, diagnostic, color, width));
-            } else if filler.is_some_and(|filler| is_filler(line, filler)) {
-                continue;
+    }
+}
+
+/// The labelled lines of one file.
+fn frame(
+    out: &mut String,
+    pen: Pen,
+    tint: Tint,
+    file: FileId,
+    labels: &[Label],
+    files: &dyn Files,
+    width: usize,
+) {
+    let text = files.text(file);
+    let lines = Lines::new(text);
+    let line_of = |label: &Label| lines.index(floor(text, label.span.start as usize));
+    // The first label is the place to go to, and the one in the strong colour.
+    let mut here: Vec<(usize, Tint, &Label)> = labels
+        .iter()
+        .enumerate()
+        .filter(|(_, label)| label.span.file == file)
+        .map(|(at, label)| {
+            (
+                line_of(label),
+                if at == 0 { tint } else { Tint::Blue },
+                label,
+            )
+        })
+        .collect();
+    let start = here.first().map_or(0, |(_, _, l)| l.span.start as usize);
+    let position = lines.position(start);
+    here.sort_by_key(|(line, _, label)| (*line, label.span.start, label.span.end));
+
+    let name: String = files
+        .name(file)
+        .chars()
+        .map(|c| if is_hidden(c) { '\u{FFFD}' } else { c })
+        .collect();
+    let last = here.last().map_or(0, |(line, _, _)| line + 1);
+    let gutter = last.to_string().len().max(2);
+    out.push_str(&format!(
+        "{:gutter$} ╭─[{name}:{}:{}]\n",
+        "", position.line, position.column
+    ));
+    for group in here.chunk_by(|(a, _, _), (b, _, _)| a == b) {
+        let Some((index, _, _)) = group.first() else {
+            continue;
+        };
+        let (from, to) = lines.bounds(*index);
+        let spans: Vec<(usize, usize)> = group
+            .iter()
+            .map(|(_, _, l)| (l.span.start as usize, l.span.end as usize))
+            .map(|(a, b)| (a.clamp(from, to) - from, b.clamp(from, to) - from))
+            .collect();
+        let (drawn, spans) = fit(
+            text.get(from..to).unwrap_or(""),
+            &spans,
+            width.saturating_sub(10),
+        );
+        let number = pen.paint(Tint::Dim, &format!("{:>gutter$}", index + 1));
+        out.push_str(format!("{number} │ {drawn}").trim_end());
+        out.push('\n');
+        let marks: Vec<Mark<'_>> = group
+            .iter()
+            .zip(spans)
+            .map(|((_, tint, label), (from, to))| Mark {
+                from: drawn.get(..from).unwrap_or("").width(),
+                to: drawn.get(..to).unwrap_or("").width(),
+                tint: *tint,
+                text: &label.text,
+            })
+            .collect();
+        for row in underline(&marks, pen) {
+            out.push_str(&format!("{:gutter$} · {row}\n", ""));
+        }
+    }
+    out.push_str(&format!("{:gutter$} ╰────\n", ""));
+}
+
+/// A label on a drawn line, in columns.
+struct Mark<'a> {
+    from: usize,
+    to: usize,
+    tint: Tint,
+    text: &'a str,
+}
+
+impl Mark<'_> {
+    fn middle(&self) -> usize {
+        self.from + (self.to - self.from) / 2
+    }
+}
+
+/// The rows below a line: the underlines, then the texts from right to left.
+fn underline(marks: &[Mark<'_>], pen: Pen) -> Vec<String> {
+    let mut rows = Vec::new();
+    let mut cells: Vec<(usize, Tint, char)> = Vec::new();
+    for mark in marks {
+        for column in mark.from..mark.to {
+            let c = if column == mark.middle() && !mark.text.is_empty() {
+                '┬'
             } else {
-                out.push_str(line.trim_end());
-            }
-            out.push('\n');
+                '─'
+            };
+            cells.retain(|(at, _, _)| *at != column);
+            cells.push((column, mark.tint, c));
         }
     }
-}
+    rows.push(place(&mut cells, pen));
 
-/// Rows before the frame of the snippet.
-fn headline_lines(drawn: &str) -> usize {
-    drawn
-        .lines()
-        .position(|line| line.contains("╭─"))
-        .unwrap_or(0)
-}
-
-fn is_filler(line: &str, filler: &BTreeSet<usize>) -> bool {
-    let bare = strip_colors(line);
-    bare.trim()
-        .strip_suffix('│')
-        .and_then(|number| number.trim().parse::<usize>().ok())
-        .is_some_and(|number| filler.contains(&number))
-}
-
-fn with_code(headline: &str, diagnostic: &Diagnostic, color: bool, width: usize) -> String {
-    let headline = headline.trim_end();
-    let used = strip_colors(headline).width();
-    let code = diagnostic.code.as_str();
-    let end = width.min(WIDEST_HEADLINE);
-    let gap = end.saturating_sub(used + code.len()).max(2);
-    let (on, off) = if color {
-        ("\u{1b}[2m", "\u{1b}[0m")
-    } else {
-        ("", "")
-    };
-    format!("{headline}{:gap$}{on}{code}{off}", "")
-}
-
-fn strip_colors(line: &str) -> String {
-    let mut out = String::new();
-    let mut chars = line.chars();
-    while let Some(c) = chars.next() {
-        if c == '\u{1b}' {
-            chars.by_ref().find(|c| *c == 'm');
-        } else {
-            out.push(c);
-        }
+    let mut said: Vec<&Mark<'_>> = marks.iter().filter(|m| !m.text.is_empty()).collect();
+    said.sort_by_key(|mark| mark.middle());
+    while let Some(mark) = said.pop() {
+        let mut cells: Vec<(usize, Tint, char)> = said
+            .iter()
+            .filter(|other| other.middle() < mark.middle())
+            .map(|other| (other.middle(), other.tint, '│'))
+            .collect();
+        cells.push((mark.middle(), mark.tint, '╰'));
+        let row = place(&mut cells, pen);
+        rows.push(format!("{row}{} {}", pen.paint(mark.tint, "──"), mark.text));
     }
-    out
+    rows
 }
 
-/// The lines of one file that have labels, fit to draw.
-#[derive(Debug)]
-struct Excerpt {
-    name: String,
-    text: String,
-    /// Line number, from 0, of the first line of `text`.
-    first: usize,
-    labels: Vec<(SourceSpan, String)>,
-    /// Where the first label stands in the real file.
-    position: Position,
-    /// Line numbers, from 1, that are here only to keep the count right.
-    filler: BTreeSet<usize>,
+/// One character in each of the given columns, blanks between them.
+fn place(cells: &mut Vec<(usize, Tint, char)>, pen: Pen) -> String {
+    cells.sort_by_key(|(column, _, _)| *column);
+    cells.dedup_by_key(|(column, _, _)| *column);
+    let mut row = String::new();
+    let mut column = 0;
+    for (at, tint, c) in cells {
+        row.extend(std::iter::repeat_n(' ', at.saturating_sub(column)));
+        row.push_str(&pen.paint(*tint, c.encode_utf8(&mut [0; 4])));
+        column = *at + 1;
+    }
+    row
 }
 
-impl Excerpt {
-    fn new(file: FileId, labels: &[Label], files: &dyn Files, width: usize) -> Self {
-        let text = files.text(file);
-        let lines = Lines::new(text);
-        let here: Vec<&Label> = labels.iter().filter(|l| l.span.file == file).collect();
-        let line_of = |label: &Label| lines.index(floor(text, label.span.start as usize));
-        let first = here.iter().map(|l| line_of(l)).min().unwrap_or(0);
-        let last = here.iter().map(|l| line_of(l)).max().unwrap_or(0);
-        let position = lines.position(here.first().map_or(0, |l| l.span.start as usize));
+#[derive(Clone, Copy)]
+enum Tint {
+    Red,
+    Yellow,
+    Cyan,
+    Blue,
+    Dim,
+}
 
-        let mut excerpt = Self {
-            name: files
-                .name(file)
-                .chars()
-                .map(|c| if is_hidden(c) { '\u{FFFD}' } else { c })
-                .collect(),
-            text: String::new(),
-            first,
-            labels: Vec::new(),
-            position,
-            filler: BTreeSet::new(),
+#[derive(Clone, Copy)]
+struct Pen {
+    color: bool,
+}
+
+impl Pen {
+    fn paint(self, tint: Tint, text: &str) -> String {
+        if !self.color {
+            return text.to_owned();
+        }
+        let number = match tint {
+            Tint::Red => "1;31",
+            Tint::Yellow => "1;33",
+            Tint::Cyan => "36",
+            Tint::Blue => "1;34",
+            Tint::Dim => "2",
         };
-        let mut placed: Vec<Option<(SourceSpan, String)>> = vec![None; here.len()];
-        for index in first..=last {
-            let on_line: Vec<usize> = (0..here.len())
-                .filter(|i| here.get(*i).is_some_and(|l| line_of(l) == index))
-                .collect();
-            if on_line.is_empty() {
-                excerpt.filler.insert(index + 1);
-                excerpt.text.push('\n');
-                continue;
-            }
-            let (start, end) = lines.bounds(index);
-            let spans: Vec<(usize, usize)> = on_line
-                .iter()
-                .filter_map(|i| here.get(*i))
-                .map(|l| (l.span.start as usize, l.span.end as usize))
-                .map(|(from, to)| (from.clamp(start, end) - start, to.clamp(start, end) - start))
-                .collect();
-            let line = text.get(start..end).unwrap_or("");
-            let offset = excerpt.text.len();
-            let (drawn, spans) = fit(line, &spans, width.saturating_sub(10));
-            for (label, (from, to)) in on_line.iter().zip(spans) {
-                let span = SourceSpan::new((offset + from).into(), to - from);
-                let text = here.get(*label).map_or(String::new(), |l| l.text.clone());
-                if let Some(slot) = placed.get_mut(*label) {
-                    *slot = Some((span, text));
-                }
-            }
-            excerpt.text.push_str(&drawn);
-            excerpt.text.push('\n');
-        }
-        excerpt.labels = placed.into_iter().flatten().collect();
-        excerpt
+        format!("\u{1b}[{number}m{text}\u{1b}[0m")
     }
+}
+
+/// Breaks a text at blanks; a word longer than a line stays whole.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let Some(line) = lines.last_mut() else { break };
+        if !line.is_empty() && line.width() + 1 + word.width() > width {
+            lines.push(word.to_owned());
+        } else {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
 }
 
 /// Makes a line fit to draw: returns its text and where the given pieces of it
@@ -285,85 +343,6 @@ fn fit(line: &str, spans: &[(usize, usize)], width: usize) -> (String, Vec<(usiz
         })
         .collect();
     (out, spans)
-}
-
-/// One diagnostic and one excerpt, as miette wants to see them.
-#[derive(Debug)]
-struct Report<'a> {
-    diagnostic: &'a Diagnostic,
-    help: Option<&'a str>,
-    excerpt: Option<Excerpt>,
-}
-
-impl fmt::Display for Report<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.diagnostic.message)
-    }
-}
-
-impl std::error::Error for Report<'_> {}
-
-impl miette::Diagnostic for Report<'_> {
-    fn severity(&self) -> Option<miette::Severity> {
-        Some(match self.diagnostic.severity {
-            Severity::Error => miette::Severity::Error,
-            Severity::Warning => miette::Severity::Warning,
-            Severity::Note => miette::Severity::Advice,
-        })
-    }
-
-    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help
-            .map(|help| Box::new(help) as Box<dyn fmt::Display>)
-    }
-
-    fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.excerpt
-            .as_ref()
-            .map(|excerpt| excerpt as &dyn SourceCode)
-    }
-
-    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let excerpt = self.excerpt.as_ref()?;
-        Some(Box::new(excerpt.labels.iter().enumerate().map(
-            |(index, (span, text))| {
-                let text = (!text.is_empty()).then(|| text.clone());
-                if index == 0 {
-                    LabeledSpan::new_primary_with_span(text, *span)
-                } else {
-                    LabeledSpan::new_with_span(text, *span)
-                }
-            },
-        )))
-    }
-}
-
-impl SourceCode for Excerpt {
-    /// Always the whole excerpt, so that it is drawn in one frame. miette asks
-    /// for no lines of context when it wants only the position of a label.
-    fn read_span<'a>(
-        &'a self,
-        _: &SourceSpan,
-        before: usize,
-        _: usize,
-    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
-        let (line, column) = if before == 0 {
-            (
-                self.position.line as usize - 1,
-                self.position.column as usize - 1,
-            )
-        } else {
-            (self.first, 0)
-        };
-        Ok(Box::new(MietteSpanContents::new_named(
-            self.name.clone(),
-            self.text.as_bytes(),
-            (0, self.text.len()).into(),
-            line,
-            column,
-            self.text.matches('\n').count(),
-        )))
-    }
 }
 
 #[cfg(test)]

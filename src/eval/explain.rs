@@ -74,13 +74,7 @@ fn collect(cond: &Cond, task: &Task, outcome: Truth, found: &mut Vec<String>) {
 
 /// A conjunction is true because of all its parts and otherwise because of the
 /// first part that is like the outcome; a disjunction is the mirror of that.
-fn forced(
-    parts: &[Cond],
-    task: &Task,
-    outcome: Truth,
-    needs_all: Truth,
-    found: &mut Vec<String>,
-) {
+fn forced(parts: &[Cond], task: &Task, outcome: Truth, needs_all: Truth, found: &mut Vec<String>) {
     if outcome == needs_all {
         for part in parts {
             collect(part, task, outcome, found);
@@ -142,7 +136,10 @@ fn describe(test: &Test, task: &Task) -> String {
                 Compare::Gt => ">",
                 Compare::Ge => ">=",
             };
-            format!("{attribute} is {value}, {}{sign} {with}", if is { "" } else { "not " })
+            format!(
+                "{attribute} is {value}, {}{sign} {with}",
+                if is { "" } else { "not " }
+            )
         }
         Test::IsTrue(_) => format!("{attribute} is {value}"),
     }

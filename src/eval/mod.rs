@@ -108,21 +108,17 @@ fn holds(test: &Test, task: &Task) -> Truth {
         Test::Under(attribute, members) => text(task, *attribute, |value| {
             members.iter().any(|member| is_under(value, member))
         }),
-        Test::Number(attribute, compare, with) => {
-            number(task, *attribute, |value| match compare {
-                Compare::Eq => value == *with,
-                Compare::Lt => value < *with,
-                Compare::Le => value <= *with,
-                Compare::Gt => value > *with,
-                Compare::Ge => value >= *with,
-            })
-        }
+        Test::Number(attribute, compare, with) => number(task, *attribute, |value| match compare {
+            Compare::Eq => value == *with,
+            Compare::Lt => value < *with,
+            Compare::Le => value <= *with,
+            Compare::Gt => value > *with,
+            Compare::Ge => value >= *with,
+        }),
         Test::NumberIn(attribute, members) => {
             number(task, *attribute, |value| members.contains(&value))
         }
-        Test::IsTrue(attribute) => task
-            .truth(*attribute)
-            .map_or(Truth::Unknown, Truth::from),
+        Test::IsTrue(attribute) => task.truth(*attribute).map_or(Truth::Unknown, Truth::from),
     }
 }
 
@@ -151,7 +147,12 @@ mod tests {
     #[test]
     fn unknown_is_neither_true_nor_false() {
         let task = Task::default();
-        let test = || Cond::Test(Test::IsTrue(Attribute::Kthread), crate::diag::Span::default());
+        let test = || {
+            Cond::Test(
+                Test::IsTrue(Attribute::Kthread),
+                crate::diag::Span::default(),
+            )
+        };
         assert_eq!(truth(&test(), &task), Truth::Unknown);
         assert_eq!(truth(&Cond::Not(Box::new(test())), &task), Truth::Unknown);
         let known = Task {

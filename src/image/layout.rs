@@ -140,5 +140,8 @@ const _: () = {
     assert!(bank::WORD % 8 == 0);
     assert!(ATTRS == crate::check::Attribute::COUNT);
     assert!(CLAUSES_MAX == crate::plan::CLAUSES_MAX);
-    assert!(cfg!(target_endian = "little"), "the layout is little-endian");
+    assert!(
+        cfg!(target_endian = "little"),
+        "the layout is little-endian"
+    );
 };

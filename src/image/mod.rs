@@ -291,8 +291,7 @@ fn write_names(
         .iter()
         .map(|(name, class)| (names::key(name), narrow16(row(*class))))
         .collect();
-    let table =
-        names::build(&entries).ok_or_else(|| too_large(planned.attribute, "names"))?;
+    let table = names::build(&entries).ok_or_else(|| too_large(planned.attribute, "names"))?;
 
     bytes.u32(at + attr::EXACT, narrow(entries.len()));
     bytes.u64(head::NAME_SEED, table.seed);

@@ -58,8 +58,8 @@ fn reduce(hash: u32, n: usize) -> usize {
 }
 
 fn slot(hash: u64, displacement: u16, slots: usize) -> usize {
-    let mut s = ((hash >> 32) as u32)
-        .wrapping_add(u32::from(displacement).wrapping_mul(0x9e37_79b1));
+    let mut s =
+        ((hash >> 32) as u32).wrapping_add(u32::from(displacement).wrapping_mul(0x9e37_79b1));
     s ^= s >> 16;
     s = s.wrapping_mul(0x85eb_ca6b);
     s ^= s >> 13;
@@ -135,7 +135,10 @@ mod tests {
                 .collect();
             let table = build(&entries).unwrap();
             for i in 0..count {
-                assert_eq!(find(&table, &format!("name-{i}")), Some((i % 60_000) as u16));
+                assert_eq!(
+                    find(&table, &format!("name-{i}")),
+                    Some((i % 60_000) as u16)
+                );
             }
             for i in 0..1_000 {
                 assert_eq!(find(&table, &format!("other-{i}")), None);

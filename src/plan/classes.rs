@@ -105,9 +105,12 @@ pub(super) fn partition_all(clauses: &[Clause]) -> Vec<AttributePlan> {
     ATTRIBUTES
         .iter()
         .filter_map(|about| {
-            let used = clauses
-                .iter()
-                .any(|clause| clause.literals.iter().any(|l| l.attribute() == about.attribute));
+            let used = clauses.iter().any(|clause| {
+                clause
+                    .literals
+                    .iter()
+                    .any(|l| l.attribute() == about.attribute)
+            });
             used.then(|| partition(about.attribute, about.ty, clauses))
         })
         .collect()
@@ -206,7 +209,10 @@ fn number_tests(attribute: Attribute, clauses: &[Clause]) -> Tests<'_> {
 fn row(tests: &Tests<'_>, holds: impl Fn(usize) -> bool) -> Bits {
     let mut row = tests.indifferent.clone();
     for (clause, literals) in &tests.askers {
-        if literals.iter().all(|(test, negated)| holds(*test) != *negated) {
+        if literals
+            .iter()
+            .all(|(test, negated)| holds(*test) != *negated)
+        {
             set(&mut row, *clause);
         }
     }
@@ -245,7 +251,10 @@ fn partition_texts(tests: &[&Test], classes: &mut Classes) -> Texts {
                 }
             }
             Test::StartsWith(_, prefix) => {
-                set(prefixes.entry(prefix.clone().into_bytes()).or_default(), number);
+                set(
+                    prefixes.entry(prefix.clone().into_bytes()).or_default(),
+                    number,
+                );
             }
             Test::Under(_, members) => {
                 for member in members.iter() {
@@ -290,8 +299,8 @@ fn sweep(prefixes: &BTreeMap<Vec<u8>, Bits>) -> Vec<(Vec<u8>, Bits)> {
     let mut open: Vec<(Option<Vec<u8>>, Bits)> = Vec::new();
 
     let close = |open: &mut Vec<(Option<Vec<u8>>, Bits)>,
-                     intervals: &mut Vec<(Vec<u8>, Bits)>,
-                     until: Option<&[u8]>| {
+                 intervals: &mut Vec<(Vec<u8>, Bits)>,
+                 until: Option<&[u8]>| {
         while let Some((Some(end), _)) = open.last() {
             if until.is_some_and(|until| end.as_slice() > until) {
                 break;
@@ -413,7 +422,8 @@ fn unset(bits: &mut Bits, index: usize) {
 }
 
 fn has(bits: &Bits, index: usize) -> bool {
-    bits.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
+    bits.get(index / 64)
+        .is_some_and(|word| word >> (index % 64) & 1 == 1)
 }
 
 fn unite(bits: &mut Bits, other: &Bits) {
@@ -460,7 +470,10 @@ mod tests {
             ("z", 0b100),
             ("zz", 0b000),
         ] {
-            let bits = signature(&texts, &classes, value).first().copied().unwrap_or(0);
+            let bits = signature(&texts, &classes, value)
+                .first()
+                .copied()
+                .unwrap_or(0);
             assert_eq!(bits, expected, "{value}");
         }
     }
@@ -477,7 +490,11 @@ mod tests {
             ("/a", false),
             ("/", false),
         ] {
-            assert_eq!(has(&signature(&texts, &classes, value), 0), expected, "{value}");
+            assert_eq!(
+                has(&signature(&texts, &classes, value), 0),
+                expected,
+                "{value}"
+            );
         }
     }
 

@@ -133,7 +133,12 @@ struct Many(usize, &'static str, &'static str);
 
 impl fmt::Display for Many {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.0, if self.0 == 1 { self.1 } else { self.2 })
+        write!(
+            f,
+            "{} {}",
+            self.0,
+            if self.0 == 1 { self.1 } else { self.2 }
+        )
     }
 }
 
@@ -187,7 +192,11 @@ impl fmt::Display for Literal {
                     Compare::Gt => ">",
                     Compare::Ge => ">=",
                 };
-                write!(f, "{not}{attribute} {compare} {}", Value(*attribute, *value))
+                write!(
+                    f,
+                    "{not}{attribute} {compare} {}",
+                    Value(*attribute, *value)
+                )
             }
             Test::NumberIn(attribute, members) => {
                 write!(f, "{attribute} {not}in ")?;

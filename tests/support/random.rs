@@ -9,16 +9,71 @@ use edict::check::{Policy, check_text};
 use edict::eval::Task;
 
 const COMMS: &[&str] = &[
-    "a", "ab", "abc", "abd", "b", "cc1", "cc1plus", "cc1plu", "c", "cc", "rustc", "rust",
-    "rustc2", "ld", "ld.lld", "nginx", "nginx: worker", "fifteen-bytes-a", "fifteen-bytes-b",
-    "fifteen-bytes-", "ü", "üb", "kworker/0:1", "kworker/u8:0", "~", "x y",
+    "a",
+    "ab",
+    "abc",
+    "abd",
+    "b",
+    "cc1",
+    "cc1plus",
+    "cc1plu",
+    "c",
+    "cc",
+    "rustc",
+    "rust",
+    "rustc2",
+    "ld",
+    "ld.lld",
+    "nginx",
+    "nginx: worker",
+    "fifteen-bytes-a",
+    "fifteen-bytes-b",
+    "fifteen-bytes-",
+    "ü",
+    "üb",
+    "kworker/0:1",
+    "kworker/u8:0",
+    "~",
+    "x y",
 ];
-const PREFIXES: &[&str] = &["a", "ab", "abc", "c", "cc1", "rust", "kworker/", "fifteen-bytes-", "ü", "ng"];
+const PREFIXES: &[&str] = &[
+    "a",
+    "ab",
+    "abc",
+    "c",
+    "cc1",
+    "rust",
+    "kworker/",
+    "fifteen-bytes-",
+    "ü",
+    "ng",
+];
 const PATHS: &[&str] = &[
-    "/", "/a", "/a/b", "/a/b/c", "/a/bc", "/ab", "/a/b/c/d", "/batch.slice", "/batch.slice/x",
-    "/batch.slicer", "/system.slice/backup.service", "/usr/bin/cc1", "/usr/bin", "/usr", "/b",
+    "/",
+    "/a",
+    "/a/b",
+    "/a/b/c",
+    "/a/bc",
+    "/ab",
+    "/a/b/c/d",
+    "/batch.slice",
+    "/batch.slice/x",
+    "/batch.slicer",
+    "/system.slice/backup.service",
+    "/usr/bin/cc1",
+    "/usr/bin",
+    "/usr",
+    "/b",
 ];
-const PATH_PREFIXES: &[&str] = &["/a", "/a/", "/a/b", "/usr/b", "/batch.slice", "/", "/system"];
+const PATH_PREFIXES: &[&str] = &[
+    "/a",
+    "/a/",
+    "/a/b",
+    "/usr/b",
+    "/batch.slice",
+    "/",
+    "/system",
+];
 const NICES: &[i64] = &[-19, -5, -1, 0, 1, 5, 10, 18];
 const UIDS: &[i64] = &[1, 999, 1000, 1001, 65534, 4294967294];
 const RUNTIMES: &[(&str, i64)] = &[
@@ -116,7 +171,11 @@ fn atom(rng: &mut Rng) -> String {
         6 => format!("nice {} {}", compare(rng), rng.pick(NICES)),
         7 => match rng.below(3) {
             0 => "uid in people".to_owned(),
-            1 => format!("uid not in {{ {}, {} }}", UIDS[rng.below(3)], UIDS[3 + rng.below(3)]),
+            1 => format!(
+                "uid not in {{ {}, {} }}",
+                UIDS[rng.below(3)],
+                UIDS[3 + rng.below(3)]
+            ),
             _ => format!("uid {} {}", compare(rng), rng.pick(UIDS)),
         },
         8 => (*rng.pick(&["kthread", "not kthread"])).to_owned(),
@@ -140,7 +199,12 @@ fn text_atom(
         3 => format!("{name} not in {set}"),
         4 => {
             let at = rng.below(values.len() - 3);
-            format!("{name} in {{ {:?}, {:?}, {:?} }}", values[at], values[at + 1], values[at + 3])
+            format!(
+                "{name} in {{ {:?}, {:?}, {:?} }}",
+                values[at],
+                values[at + 1],
+                values[at + 3]
+            )
         }
         5 => format!("{name} starts with {:?}", rng.pick(prefixes)),
         _ => match rng.below(2) {
@@ -192,7 +256,13 @@ fn near_name(rng: &mut Rng) -> String {
 fn near_path(rng: &mut Rng) -> String {
     let mut path = (*rng.pick(PATHS)).to_owned();
     match rng.below(6) {
-        0 => path = format!("{}/{}", path.trim_end_matches('/'), rng.pick(&["b", "c", "x"])),
+        0 => {
+            path = format!(
+                "{}/{}",
+                path.trim_end_matches('/'),
+                rng.pick(&["b", "c", "x"])
+            )
+        }
         1 if path != "/" => path.push('c'),
         2 if path.len() > 2 => {
             path.pop();
@@ -202,5 +272,9 @@ fn near_path(rng: &mut Rng) -> String {
         }
         _ => {}
     }
-    if path.is_empty() { "/".to_owned() } else { path }
+    if path.is_empty() {
+        "/".to_owned()
+    } else {
+        path
+    }
 }
