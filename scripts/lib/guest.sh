@@ -1,6 +1,9 @@
 # shellcheck shell=bash
 # Building what runs inside of the virtual machine, and running the tests there. Sourced.
 
+# The sourcing script sets `here`, the folder of scripts.
+# shellcheck disable=SC2154
+
 # The tests that need a sched_ext kernel; on any other kernel they say that they are skipped.
 GUEST_TESTS=(live agent)
 
