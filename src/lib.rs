@@ -16,3 +16,5 @@ pub mod image;
 pub mod plan;
 #[cfg(feature = "live")]
 pub mod reload;
+pub mod source;
+pub mod syntax;

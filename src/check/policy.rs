@@ -146,6 +146,7 @@ pub struct Lottery {
 pub struct Policy {
     pub(super) name: String,
     pub(super) version: Option<String>,
+    pub(super) kernel: Option<(u32, u32)>,
     pub(super) tiers: Vec<Tier>,
     pub(super) rules: Vec<Rule>,
     pub(super) lottery: Lottery,
@@ -160,6 +161,12 @@ impl Policy {
     /// The version in the `policy` block.
     pub fn version(&self) -> Option<&str> {
         self.version.as_deref()
+    }
+
+    /// The oldest kernel that the policy is meant for, as major and minor
+    /// version.
+    pub fn kernel(&self) -> Option<(u32, u32)> {
+        self.kernel
     }
 
     /// The tiers in the order of the text; 1 to 16.

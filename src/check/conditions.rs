@@ -1,0 +1,624 @@
+//! Types conditions: from an expression after `when` to a [`Cond`].
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use super::attribute::{ATTRIBUTES, Attribute, Type};
+use super::limits::{MOST_COMM_NAMES, MOST_COMM_PREFIXES};
+use super::literals;
+use super::policy::{Compare, Cond, Test};
+use super::schema::LATER_ATTRIBUTES;
+use super::scope::{Members, Scope, SetValue};
+use super::sink::{Sink, meant, nearest};
+use super::types::{self, Value};
+use crate::diag::{Code, Diagnostic, Span, shown};
+use crate::syntax::ast::{Expr, Kind, Operator};
+
+/// What typing a condition needs to know.
+pub(super) struct Conditions<'a> {
+    pub(super) scope: &'a mut Scope,
+    pub(super) sink: &'a mut Sink,
+    /// Named sets whose members were examined, for each attribute and operator.
+    pub(super) examined: &'a mut HashSet<(Attribute, String, Operator)>,
+}
+
+/// What stands on the right of `in` or `under`.
+struct Right {
+    set: SetValue,
+    /// The name of the set; none when it is written out.
+    name: Option<String>,
+}
+
+impl Conditions<'_> {
+    /// Types a condition; complains and returns none when it has no meaning.
+    /// Recursion follows the tree, whose depth the parser bounds.
+    pub(super) fn condition(&mut self, expr: &Expr) -> Option<Cond> {
+        let span = expr.span();
+        match &expr.kind {
+            Kind::Group(inner) => self.condition(inner),
+            Kind::Not(inner) => Some(Cond::Not(Box::new(self.condition(inner)?))),
+            Kind::All(members) => self.members(members).map(Cond::And),
+            Kind::Any(members) => self.members(members).map(Cond::Or),
+            Kind::Name(name) => self.truth(name, span),
+            Kind::Call(name, _) => {
+                self.sink.push(model(name, span));
+                None
+            }
+            Kind::Truth(truth) => {
+                let help = if *truth {
+                    "a rule for every task is written `otherwise -> TIER`"
+                } else {
+                    "delete the rule; no task would match it"
+                };
+                self.sink
+                    .push(not_a_condition(span, "a truth value").help(help));
+                None
+            }
+            Kind::Binary(operator, place, left, right) if operator.is_comparison() => {
+                self.comparison(*operator, place.0, left, right, span)
+            }
+            Kind::Text(_) => self.refuse(not_a_condition(span, "a text")),
+            Kind::Number { .. } | Kind::Negative(_) | Kind::Binary(..) => {
+                self.refuse(not_a_condition(span, "a value"))
+            }
+            Kind::Set(_) | Kind::List(_) => self.refuse(not_a_condition(span, "a set")),
+        }
+    }
+
+    fn refuse<T>(&mut self, diagnostic: Diagnostic) -> Option<T> {
+        self.sink.push(diagnostic);
+        None
+    }
+
+    fn members(&mut self, members: &[Expr]) -> Option<Vec<Cond>> {
+        // Every member is typed, to find every mistake.
+        let typed: Vec<_> = members.iter().map(|m| self.condition(m)).collect();
+        typed.into_iter().collect()
+    }
+
+    /// A name that stands alone.
+    fn truth(&mut self, name: &str, span: Span) -> Option<Cond> {
+        let Some(attribute) = Attribute::by_name(name) else {
+            if self.scope.knows(name) {
+                // Counted as used, so that one mistake is one diagnostic.
+                let _ = self.scope.set(name);
+                return self.refuse(
+                    not_a_condition(span, "a constant or a set")
+                        .help(format!("compare an attribute with it: `comm in {name}`")),
+                );
+            }
+            return self.refuse(unknown_attribute(name, span));
+        };
+        let about = attribute.about();
+        if about.ty == Type::Bool {
+            return Some(Cond::Test(Test::IsTrue(attribute), span));
+        }
+        self.refuse(
+            Diagnostic::new(Code::E0301, format!("`{name}` alone is not a condition"))
+                .label(span, about.ty.phrase())
+                .help(format!("compare it, as in `{}`", about.example)),
+        )
+    }
+
+    fn comparison(
+        &mut self,
+        operator: Operator,
+        place: Span,
+        left: &Expr,
+        right: &Expr,
+        span: Span,
+    ) -> Option<Cond> {
+        let attribute = self.left(operator, left, right);
+        if matches!(
+            operator,
+            Operator::Like | Operator::Matches | Operator::Contains | Operator::EndsWith
+        ) {
+            return self.refuse(
+                Diagnostic::new(
+                    Code::E0502,
+                    format!("the operator `{}` is not in this version", operator.as_str()),
+                )
+                .label(place, "")
+                .help("texts are compared by `==`, `!=`, `in`, `not in` and `starts with`, paths also by `under`"),
+            );
+        }
+        let attribute = attribute?;
+        let about = attribute.about();
+        if about.ty == Type::Bool {
+            return self.refuse(compared_truth(about.name, operator, right, span));
+        }
+        if let Some(problem) = unfit(attribute, operator, place) {
+            return self.refuse(problem);
+        }
+        if let Some(problem) = self.other_attribute(right) {
+            return self.refuse(problem);
+        }
+        let cond = match operator {
+            Operator::In | Operator::NotIn => {
+                let right = self.right_set(attribute, operator, right)?;
+                Cond::Test(self.membership(attribute, operator, &right)?, span)
+            }
+            Operator::Under => Cond::Test(self.under(attribute, right)?, span),
+            Operator::StartsWith => Cond::Test(self.starts_with(attribute, right)?, span),
+            _ => Cond::Test(self.compare(attribute, operator, right, span)?, span),
+        };
+        Some(match operator {
+            Operator::NotEqual | Operator::NotIn => Cond::Not(Box::new(cond)),
+            _ => cond,
+        })
+    }
+
+    /// The attribute on the left of an operator.
+    fn left(&mut self, operator: Operator, left: &Expr, right: &Expr) -> Option<Attribute> {
+        let span = left.span();
+        match &left.bare().kind {
+            Kind::Name(name) => {
+                if let Some(attribute) = Attribute::by_name(name) {
+                    return Some(attribute);
+                }
+                if self.scope.knows(name) {
+                    let _ = self.scope.set(name);
+                    return self.refuse(no_attribute(operator, span, right));
+                }
+                self.refuse(unknown_attribute(name, span))
+            }
+            Kind::Call(name, _) => self.refuse(model(name, span)),
+            _ => self.refuse(no_attribute(operator, span, right)),
+        }
+    }
+
+    /// An attribute on the right, where a value is due.
+    fn other_attribute(&mut self, right: &Expr) -> Option<Diagnostic> {
+        let Kind::Name(name) = &right.bare().kind else {
+            return None;
+        };
+        let known = Attribute::by_name(name).is_some() || LATER_ATTRIBUTES.contains(&name.as_str());
+        (known && !self.scope.knows(name)).then(|| {
+            Diagnostic::new(
+                Code::E0301,
+                format!("a comparison with the attribute `{name}`"),
+            )
+            .label(right.span(), "an attribute")
+            .help("compare an attribute with a value, not with another attribute")
+        })
+    }
+
+    /// The set on the right of `in`.
+    fn right_set(
+        &mut self,
+        attribute: Attribute,
+        operator: Operator,
+        right: &Expr,
+    ) -> Option<Right> {
+        let span = right.span();
+        let one = if operator == Operator::In { "==" } else { "!=" };
+        match &right.bare().kind {
+            Kind::Set(members) => Some(Right {
+                set: self.scope.literal_set(members, span, self.sink)?,
+                name: None,
+            }),
+            Kind::Name(name) => match self.scope.set(name) {
+                Some(set) => Some(Right {
+                    set: set?,
+                    name: Some(name.clone()),
+                }),
+                None if self.scope.knows(name) => {
+                    let value = self.scope.constant(name, span, self.sink)?;
+                    self.refuse(
+                        Diagnostic::new(
+                            Code::E0308,
+                            format!("`{}` asks for a set", operator.as_str()),
+                        )
+                        .label(span, value.phrase())
+                        .help(format!("write `{attribute} {one} {name}`")),
+                    )
+                }
+                None => {
+                    let unknown = self.scope.unknown(name, span);
+                    self.refuse(unknown)
+                }
+            },
+            Kind::List(_) => self.refuse(
+                Diagnostic::new(Code::E0308, "a set is written in braces")
+                    .label(span, "a list")
+                    .help("write `{ … }`"),
+            ),
+            Kind::Binary(Operator::Range, _, low, high) => {
+                let help = match (&low.bare().kind, &high.bare().kind) {
+                    (
+                        Kind::Number {
+                            value: low,
+                            unit: a,
+                        },
+                        Kind::Number {
+                            value: high,
+                            unit: b,
+                        },
+                    ) => {
+                        let unit = |unit: &Option<String>| unit.clone().unwrap_or_default();
+                        format!(
+                            "write `{attribute} >= {low}{} and {attribute} <= {high}{}`",
+                            unit(a),
+                            unit(b)
+                        )
+                    }
+                    _ => format!("write `{attribute} >= … and {attribute} <= …`"),
+                };
+                self.refuse(
+                    Diagnostic::new(Code::E0502, "ranges in conditions are not in this version")
+                        .label(span, "a range")
+                        .help(help),
+                )
+            }
+            _ => {
+                let value = types::value(right, self.scope, self.sink)?;
+                self.refuse(
+                    Diagnostic::new(
+                        Code::E0308,
+                        format!("`{}` asks for a set", operator.as_str()),
+                    )
+                    .label(span, value.phrase())
+                    .help(format!(
+                        "write `{attribute} {one} …`, or put the value in braces"
+                    )),
+                )
+            }
+        }
+    }
+
+    /// `in` with a set of the right type.
+    fn membership(
+        &mut self,
+        attribute: Attribute,
+        operator: Operator,
+        right: &Right,
+    ) -> Option<Test> {
+        let about = attribute.about();
+        match (about.ty, &right.set.members) {
+            (Type::Text, Members::Text(texts)) => {
+                self.texts(attribute, operator, right)?;
+                Some(Test::TextIn(attribute, Arc::clone(texts)))
+            }
+            (Type::Count, Members::Count(numbers))
+            | (Type::Duration, Members::Duration(numbers)) => {
+                let problems: Vec<_> = right
+                    .set
+                    .numbers
+                    .iter()
+                    .filter_map(|(number, span)| literals::outside(attribute, *number, *span))
+                    .collect();
+                self.all(problems)?;
+                Some(Test::NumberIn(attribute, Arc::clone(numbers)))
+            }
+            (ty, members) => {
+                let at = right.set.texts.first().map(|(_, span)| *span);
+                let at = at.or(right.set.numbers.first().map(|(_, span)| *span));
+                let diagnostic = Diagnostic::new(
+                    Code::E0301,
+                    format!(
+                        "`{attribute}` is {}, not a member of {}",
+                        ty.phrase(),
+                        members.phrase()
+                    ),
+                );
+                let diagnostic = match at {
+                    Some(span) => diagnostic.label(span, "the first member"),
+                    None => diagnostic,
+                };
+                let example = match ty {
+                    Type::Duration => Some("write durations with a unit, as `3ms`".to_owned()),
+                    _ => None,
+                };
+                self.refuse(diagnostic.maybe_help(example))
+            }
+        }
+    }
+
+    /// Complains of everything; `None` if there was anything.
+    fn all(&mut self, problems: Vec<Diagnostic>) -> Option<()> {
+        let none = problems.is_empty();
+        problems
+            .into_iter()
+            .for_each(|problem| self.sink.push(problem));
+        none.then_some(())
+    }
+
+    /// Examines the members of a set of texts that an attribute is compared with.
+    fn texts(&mut self, attribute: Attribute, operator: Operator, right: &Right) -> Option<()> {
+        // A named set is examined once for each use of its kind.
+        if let Some(name) = &right.name
+            && !self.examined.insert((attribute, name.clone(), operator))
+        {
+            return Some(());
+        }
+        let problems: Vec<_> = right
+            .set
+            .texts
+            .iter()
+            .filter_map(|(text, span)| literals::unusable(attribute, text, *span))
+            .collect();
+        self.all(problems)?;
+        let names = right.set.texts.iter().map(|(text, _)| text);
+        if attribute == Attribute::Comm && !self.scope.budget.take_names(names) {
+            let span = right.set.texts.first().map(|(_, span)| *span);
+            return self.refuse(too_many_names(span));
+        }
+        Some(())
+    }
+
+    fn under(&mut self, attribute: Attribute, right: &Expr) -> Option<Test> {
+        if self.is_set(right) {
+            let right = self.right_set(attribute, Operator::In, right)?;
+            let Members::Text(texts) = &right.set.members else {
+                let phrase = right.set.members.phrase();
+                return self.refuse(
+                    Diagnostic::new(Code::E0301, format!("`under` with {phrase}"))
+                        .label(right.set.numbers.first()?.1, "expected a path"),
+                );
+            };
+            self.texts(attribute, Operator::Under, &right)?;
+            return Some(Test::Under(attribute, Arc::clone(texts)));
+        }
+        let text = self.text(attribute, Operator::Under, right)?;
+        let problem = literals::unusable(attribute, &text, right.span());
+        self.all(problem.into_iter().collect())?;
+        Some(Test::Under(attribute, Arc::new(BTreeSet::from([text]))))
+    }
+
+    fn starts_with(&mut self, attribute: Attribute, right: &Expr) -> Option<Test> {
+        let span = right.span();
+        if self.is_set(right) {
+            return self.refuse(
+                Diagnostic::new(Code::E0308, "`starts with` asks for one text")
+                    .label(span, "a set")
+                    .help(format!(
+                        "write the prefixes one by one: `{attribute} starts with … or {attribute} starts with …`"
+                    )),
+            );
+        }
+        let text = self.text(attribute, Operator::StartsWith, right)?;
+        let problem = literals::unusable_prefix(attribute, &text, span);
+        self.all(problem.into_iter().collect())?;
+        if attribute == Attribute::Comm && !self.scope.budget.take_prefix(&text) {
+            return self.refuse(
+                Diagnostic::new(
+                    Code::E0406,
+                    format!("more than {MOST_COMM_PREFIXES} prefixes of `comm`"),
+                )
+                .label(span, "this one crosses the limit")
+                .help("use a set of names, or test `exe`"),
+            );
+        }
+        Some(Test::StartsWith(attribute, text))
+    }
+
+    fn is_set(&mut self, right: &Expr) -> bool {
+        match &right.bare().kind {
+            Kind::Set(_) => true,
+            Kind::Name(name) => self.scope.set(name).is_some(),
+            _ => false,
+        }
+    }
+
+    /// A single text on the right.
+    fn text(&mut self, attribute: Attribute, operator: Operator, right: &Expr) -> Option<String> {
+        match types::value(right, self.scope, self.sink)? {
+            Value::Text(text) => Some(text),
+            other => self.refuse(
+                Diagnostic::new(
+                    Code::E0301,
+                    format!(
+                        "`{attribute} {}` with {}",
+                        operator.as_str(),
+                        other.phrase()
+                    ),
+                )
+                .label(right.span(), "expected a text")
+                .help(literals::quoted(right, &other)),
+            ),
+        }
+    }
+
+    /// A comparison with one value.
+    fn compare(
+        &mut self,
+        attribute: Attribute,
+        operator: Operator,
+        right: &Expr,
+        span: Span,
+    ) -> Option<Test> {
+        let about = attribute.about();
+        let at = right.span();
+        if self.is_set(right) {
+            let instead = match operator {
+                Operator::Equal => "in",
+                Operator::NotEqual => "not in",
+                _ => {
+                    return self.refuse(
+                        Diagnostic::new(Code::E0308, format!("`{}` with a set", operator.as_str()))
+                            .label(at, "a set")
+                            .help("compare with one value"),
+                    );
+                }
+            };
+            return self.refuse(
+                Diagnostic::new(
+                    Code::E0308,
+                    format!("`{}` compares with one value", operator.as_str()),
+                )
+                .label(at, "a set")
+                .help(format!("write `{attribute} {instead} …`")),
+            );
+        }
+        let value = types::value(right, self.scope, self.sink)?;
+        match (about.ty, value) {
+            (Type::Text, Value::Text(text)) => {
+                let problem = literals::unusable(attribute, &text, at);
+                self.all(problem.into_iter().collect())?;
+                if attribute == Attribute::Comm && !self.scope.budget.take_names([&text]) {
+                    return self.refuse(too_many_names(Some(at)));
+                }
+                Some(Test::TextIn(attribute, Arc::new(BTreeSet::from([text]))))
+            }
+            (Type::Count, Value::Count(number)) | (Type::Duration, Value::Duration(number)) => {
+                if let Some(problem) = literals::always(attribute, operator, number, span, at) {
+                    return self.refuse(problem);
+                }
+                Some(Test::Number(attribute, compare(operator), number))
+            }
+            (Type::Duration, Value::Count(number)) => {
+                self.refuse(literals::bare_number(about.name, number, at))
+            }
+            (ty, other) => self.refuse(
+                Diagnostic::new(
+                    Code::E0301,
+                    format!(
+                        "`{attribute}` is {}, compared with {}",
+                        ty.phrase(),
+                        other.phrase()
+                    ),
+                )
+                .label(at, format!("expected {}", ty.phrase()))
+                .help(if ty == Type::Text {
+                    literals::quoted(right, &other)
+                } else {
+                    format!("compare it, as in `{}`", about.example)
+                }),
+            ),
+        }
+    }
+}
+
+fn compare(operator: Operator) -> Compare {
+    match operator {
+        Operator::Less => Compare::Lt,
+        Operator::LessEqual => Compare::Le,
+        Operator::Greater => Compare::Gt,
+        Operator::GreaterEqual => Compare::Ge,
+        _ => Compare::Eq,
+    }
+}
+
+fn too_many_names(span: Option<Span>) -> Diagnostic {
+    let diagnostic = Diagnostic::new(
+        Code::E0404,
+        format!("more than {MOST_COMM_NAMES} names that `comm` is compared with"),
+    );
+    match span {
+        Some(span) => diagnostic.label(span, "the limit is crossed here"),
+        None => diagnostic,
+    }
+    .help("use prefixes, or test `exe` or `cgroup`")
+}
+
+fn not_a_condition(span: Span, what: &str) -> Diagnostic {
+    Diagnostic::new(Code::E0301, format!("{what} is not a condition")).label(span, what)
+}
+
+fn model(name: &str, span: Span) -> Diagnostic {
+    Diagnostic::new(
+        Code::E0503,
+        format!("`{}()`: models are not in this version", shown(name)),
+    )
+    .label(span, "a model")
+    .help("test what the model would look at, such as `runtime_avg` or `wake_rate`")
+}
+
+/// What to say about an attribute that is not there.
+fn unknown_attribute(name: &str, span: Span) -> Diagnostic {
+    if LATER_ATTRIBUTES.contains(&name) {
+        let instead = match name {
+            "user" => Some("compare `uid` with the number of the user"),
+            "unit" => Some("test `cgroup`: a service runs in `/system.slice/NAME.service`"),
+            "cmdline" => Some("test `comm` or `exe`"),
+            "container" => Some("test `cgroup`"),
+            _ => None,
+        };
+        return Diagnostic::new(
+            Code::E0503,
+            format!("the attribute `{name}` is not in this version"),
+        )
+        .label(span, "")
+        .maybe_help(instead.map(str::to_owned));
+    }
+    let names = ATTRIBUTES.iter().map(|about| about.name);
+    let alias = match name {
+        "name" | "process" | "task" => Some("comm"),
+        "path" | "program" | "executable" | "binary" => Some("exe"),
+        "priority" | "prio" => Some("nice"),
+        "slice" | "service" => Some("cgroup"),
+        "kernel_thread" => Some("kthread"),
+        _ => None,
+    };
+    Diagnostic::new(Code::E0201, format!("unknown attribute `{}`", shown(name)))
+        .label(span, "no such attribute")
+        .maybe_help(
+            match alias.filter(|_| nearest(name, names.clone()).is_none()) {
+                Some(alias) => Some(format!("did you mean `{alias}`?")),
+                None => meant(name, names, "attribute"),
+            },
+        )
+}
+
+fn no_attribute(operator: Operator, span: Span, right: &Expr) -> Diagnostic {
+    let diagnostic = Diagnostic::new(
+        Code::E0314,
+        format!("no attribute on the left of `{}`", operator.as_str()),
+    )
+    .label(span, "expected an attribute");
+    let swapped = match operator {
+        Operator::Equal => "==",
+        Operator::NotEqual => "!=",
+        Operator::Less => ">",
+        Operator::LessEqual => ">=",
+        Operator::Greater => "<",
+        Operator::GreaterEqual => "<=",
+        _ => return diagnostic,
+    };
+    match &right.bare().kind {
+        Kind::Name(name) if Attribute::by_name(name).is_some() => {
+            diagnostic.help(format!("turn it around: `{name} {swapped} …`"))
+        }
+        _ => diagnostic,
+    }
+}
+
+fn compared_truth(name: &str, operator: Operator, right: &Expr, span: Span) -> Diagnostic {
+    let truth = match (&right.bare().kind, operator) {
+        (Kind::Truth(truth), Operator::Equal) => Some(*truth),
+        (Kind::Truth(truth), Operator::NotEqual) => Some(!truth),
+        _ => None,
+    };
+    let help = match truth {
+        Some(true) => format!("write `{name}`"),
+        Some(false) => format!("write `not {name}`"),
+        None => format!("write `{name}` or `not {name}`"),
+    };
+    Diagnostic::new(Code::E0309, format!("`{name}` is a condition by itself"))
+        .label(span, "a truth value is not compared")
+        .help(help)
+}
+
+/// Whether an operator has no meaning for an attribute.
+fn unfit(attribute: Attribute, operator: Operator, place: Span) -> Option<Diagnostic> {
+    let about = attribute.about();
+    let is_path = matches!(attribute, Attribute::Exe | Attribute::Cgroup);
+    let is_text = about.ty == Type::Text;
+    let (fits, help) = match operator {
+        Operator::Less | Operator::LessEqual | Operator::Greater | Operator::GreaterEqual => (
+            !is_text,
+            "texts have no order; use `==`, `in` or `starts with`",
+        ),
+        Operator::Under => (is_path, "`under` is for paths: `exe` and `cgroup`"),
+        Operator::StartsWith => (is_text, "compare numbers with `==`, `<` and `>`"),
+        _ => (true, ""),
+    };
+    (!fits).then(|| {
+        Diagnostic::new(
+            Code::E0308,
+            format!("`{attribute}` has no operator `{}`", operator.as_str()),
+        )
+        .label(place, format!("`{attribute}` is {}", about.ty.phrase()))
+        .help(help)
+    })
+}

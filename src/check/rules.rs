@@ -1,0 +1,225 @@
+//! Types the `rules` block.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::attribute::Attribute;
+use super::blocks::{first_word, tier_id};
+use super::conditions::Conditions;
+use super::limits::{self, MOST_CLAUSES, MOST_RULES};
+use super::policy::{Rule, TierId};
+use super::scope::{Scope, proper, unknown_tier};
+use super::sink::Sink;
+use crate::diag::{Code, Diagnostic, Lines, Span, shown};
+use crate::syntax::ast::{self, Block, Operator, Statement};
+
+/// A rule that was typed, and what the analysis needs to talk about it.
+pub(super) struct Typed {
+    pub(super) rule: Rule,
+    /// The condition, or the whole rule.
+    pub(super) when: Span,
+    /// The label, or the whole rule.
+    pub(super) head: Span,
+}
+
+/// The rules of a block; those that are wrong are left out.
+pub(super) struct Rules {
+    pub(super) rules: Vec<Typed>,
+    /// The tiers that some rule names, even a wrong rule.
+    pub(super) tiers: HashSet<TierId>,
+}
+
+pub(super) fn rules(
+    block: &Block,
+    lines: &Lines<'_>,
+    tiers: &[&str],
+    scope: &mut Scope,
+    sink: &mut Sink,
+) -> Rules {
+    let mut out = Rules {
+        rules: Vec::new(),
+        tiers: HashSet::new(),
+    };
+    let mut examined: HashSet<(Attribute, String, Operator)> = HashSet::new();
+    let mut labels: BTreeMap<&str, Span> = BTreeMap::new();
+    let mut otherwise: Option<Span> = None;
+    let mut last: Option<Span> = None;
+    let mut count = 0usize;
+    let mut clauses = 0u64;
+    for statement in &block.statements {
+        let Statement::Rule(rule) = statement else {
+            sink.push(misplaced(statement));
+            continue;
+        };
+        let span = rule.place.0;
+        last = Some(span);
+        count += 1;
+        if count == MOST_RULES + 1 {
+            sink.push(
+                Diagnostic::new(Code::E0402, format!("more than {MOST_RULES} rules"))
+                    .label(first_line(rule), "this rule crosses the limit")
+                    .help("join rules that lead to one tier with `or` or a set"),
+            );
+        }
+        if let Some(label) = &rule.label
+            && proper(label, sink)
+            && let Some(first) = labels.insert(&label.text, label.span())
+        {
+            sink.push(
+                Diagnostic::new(
+                    Code::E0213,
+                    format!("the label `{}` is used twice", shown(&label.text)),
+                )
+                .label(label.span(), "again")
+                .label(first, "first here")
+                .help("give each rule a label of its own"),
+            );
+        }
+        refuse_balance(rule, sink);
+
+        let tier = tiers.iter().position(|tier| *tier == rule.target.text);
+        match tier {
+            Some(index) => {
+                out.tiers.insert(tier_id(index));
+            }
+            None => sink.push(unknown_tier(&rule.target.text, rule.target.span(), tiers)),
+        }
+        let when = match &rule.when {
+            None => {
+                if let Some(first) = otherwise {
+                    sink.push(
+                        Diagnostic::new(Code::E0210, "a second `otherwise`")
+                            .label(span, "never reached")
+                            .label(first, "this one takes every task")
+                            .help("delete one of the two"),
+                    );
+                }
+                otherwise.get_or_insert(span);
+                None
+            }
+            Some(expr) => {
+                let mut conditions = Conditions {
+                    scope: &mut *scope,
+                    sink: &mut *sink,
+                    examined: &mut examined,
+                };
+                let Some(cond) = conditions.condition(expr) else {
+                    continue;
+                };
+                Some((cond, expr.span()))
+            }
+        };
+        let before = clauses;
+        let more = when
+            .as_ref()
+            .map_or(1, |(cond, _)| limits::clauses(cond, false));
+        clauses = clauses.saturating_add(more);
+        if clauses > MOST_CLAUSES && before <= MOST_CLAUSES {
+            sink.push(too_many_clauses(rule, more));
+        }
+        let Some(tier) = tier else {
+            continue;
+        };
+        let line = lines.position(span.start as usize).line;
+        let name = match (&rule.label, &when) {
+            (Some(label), _) => label.text.clone(),
+            (None, None) => "otherwise".to_owned(),
+            (None, Some(_)) => format!("line {line}"),
+        };
+        let at = when.as_ref().map_or(span, |(_, at)| *at);
+        out.rules.push(Typed {
+            rule: Rule {
+                name,
+                when: when.map(|(cond, _)| cond),
+                tier: tier_id(tier),
+                span,
+                line,
+            },
+            when: at,
+            head: rule.label.as_ref().map_or(span, ast::Name::span),
+        });
+    }
+    match (otherwise, last) {
+        (None, _) => sink.push(
+            Diagnostic::new(Code::E0209, "the rules have no `otherwise`")
+                .label(
+                    last.map_or(block.head(), |span| span),
+                    if last.is_some() {
+                        "this is the last rule, and it does not match every task"
+                    } else {
+                        "has no rules"
+                    },
+                )
+                .help("end the rules with `otherwise -> TIER`"),
+        ),
+        (Some(at), Some(last)) if at != last => sink.push(
+            Diagnostic::new(Code::E0210, "`otherwise` is not the last rule")
+                .label(at, "takes every task")
+                .label(last, "so this is never reached")
+                .help("move `otherwise` to the end"),
+        ),
+        _ => {}
+    }
+    out
+}
+
+/// What only rules of `balance` have.
+fn refuse_balance(rule: &ast::Rule, sink: &mut Sink) {
+    if let Some(hold) = &rule.hold {
+        sink.push(
+            Diagnostic::new(Code::E0219, "`for` in a rule that sends tasks to a tier")
+                .label(hold.span(), "a duration that is not needed")
+                .help("leave it out; `runtime_avg` and `wake_rate` are averages already"),
+        );
+    }
+    if let Some(within) = &rule.within {
+        sink.push(
+            Diagnostic::new(Code::E0219, "`within` in a rule that sends tasks to a tier")
+                .label(within.span(), "not needed")
+                .help("leave it out"),
+        );
+    }
+}
+
+fn too_many_clauses(rule: &ast::Rule, more: u64) -> Diagnostic {
+    let own = if more == u64::MAX {
+        "more than can be counted".to_owned()
+    } else {
+        more.to_string()
+    };
+    Diagnostic::new(
+        Code::E0403,
+        format!("the rules become more than {MOST_CLAUSES} clauses"),
+    )
+    .label(
+        first_line(rule),
+        format!("this rule crosses the limit; it becomes {own}"),
+    )
+    .help("an `or` inside an `and` multiplies: use a set instead, or divide the rule")
+}
+
+/// The label or the first word of a rule and what follows.
+fn first_line(rule: &ast::Rule) -> Span {
+    rule.label
+        .as_ref()
+        .map(ast::Name::span)
+        .or(rule.when.as_ref().map(ast::Expr::span))
+        .unwrap_or(rule.place.0)
+}
+
+fn misplaced(statement: &Statement) -> Diagnostic {
+    let span = first_word(statement);
+    match statement {
+        Statement::Use(named) => Diagnostic::new(
+            Code::E0501,
+            format!(
+                "`use {}`: groups of rules are not in this version",
+                shown(&named.name.text)
+            ),
+        )
+        .label(span, "")
+        .help("write the rules here"),
+        _ => Diagnostic::new(Code::E0219, "a statement in `rules` that is not a rule")
+            .label(span, "expected `when … -> TIER`")
+            .help("end the rules with `}` first, or write a rule"),
+    }
+}

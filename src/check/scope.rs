@@ -1,0 +1,390 @@
+//! The names that a policy defines: constants, sets, tiers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::attribute::Attribute;
+use super::limits::{Budget, MOST_SET_NUMBERS};
+use super::schema::LATER_ATTRIBUTES;
+use super::sink::{Sink, meant, nearest};
+use super::types::{self, Value};
+use crate::diag::{Code, Diagnostic, Span, shown};
+use crate::syntax::ast::{Expr, Kind, Name};
+
+/// The members of a set; all of one type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Members {
+    Text(Arc<BTreeSet<String>>),
+    Count(Arc<BTreeSet<i64>>),
+    Duration(Arc<BTreeSet<i64>>),
+}
+
+impl Members {
+    /// The type with its article.
+    pub(super) fn phrase(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "a set of texts",
+            Self::Count(_) => "a set of numbers",
+            Self::Duration(_) => "a set of durations",
+        }
+    }
+}
+
+/// A set and where each of its members stands.
+#[derive(Debug, Clone)]
+pub(super) struct SetValue {
+    pub(super) members: Members,
+    pub(super) texts: Arc<Vec<(String, Span)>>,
+    pub(super) numbers: Arc<Vec<(i64, Span)>>,
+}
+
+#[derive(Debug)]
+enum Meaning {
+    /// None when the definition is wrong; that was said already.
+    Constant(Option<Value>),
+    Set(Option<SetValue>),
+}
+
+#[derive(Debug)]
+struct Entry {
+    meaning: Meaning,
+    span: Span,
+    used: bool,
+}
+
+/// Constants and sets by name.
+#[derive(Debug, Default)]
+pub(super) struct Scope {
+    entries: BTreeMap<String, Entry>,
+    /// Where names are defined that were not reached yet.
+    below: BTreeMap<String, Span>,
+    pub(super) budget: Budget,
+}
+
+impl Scope {
+    /// Announces a definition that comes later.
+    pub(super) fn announce(&mut self, name: &Name) {
+        self.below
+            .entry(name.text.clone())
+            .or_insert_with(|| name.span());
+    }
+
+    /// Defines a constant.
+    pub(super) fn define_constant(&mut self, name: &Name, expr: &Expr, sink: &mut Sink) {
+        if let Kind::Set(_) = expr.bare().kind {
+            sink.push(
+                Diagnostic::new(
+                    Code::E0301,
+                    format!("the constant `{}` is a set", shown(&name.text)),
+                )
+                .label(expr.span(), "a set")
+                .help(format!("write `set {} = …`", shown(&name.text))),
+            );
+            self.define(name, Meaning::Constant(None), sink);
+            return;
+        }
+        let value = types::value(expr, self, sink);
+        self.define(name, Meaning::Constant(value), sink);
+    }
+
+    /// Defines a set.
+    pub(super) fn define_set(&mut self, name: &Name, expr: &Expr, sink: &mut Sink) {
+        let set = match &expr.bare().kind {
+            Kind::Set(members) => self.literal_set(members, expr.span(), sink),
+            _ => {
+                sink.push(
+                    Diagnostic::new(
+                        Code::E0301,
+                        format!("the set `{}` is not a set", shown(&name.text)),
+                    )
+                    .label(expr.span(), "expected members in braces")
+                    .help(format!(
+                        "write `set {} = {{ … }}`, or `const` for a single value",
+                        shown(&name.text)
+                    )),
+                );
+                None
+            }
+        };
+        self.define(name, Meaning::Set(set), sink);
+    }
+
+    fn define(&mut self, name: &Name, meaning: Meaning, sink: &mut Sink) {
+        let span = name.span();
+        if !proper(name, sink) {
+            return;
+        }
+        if Attribute::by_name(&name.text).is_some() || LATER_ATTRIBUTES.contains(&&*name.text) {
+            sink.push(
+                Diagnostic::new(
+                    Code::E0225,
+                    format!("`{}` is the name of an attribute", name.text),
+                )
+                .label(span, "taken")
+                .help("choose another name"),
+            );
+            return;
+        }
+        if let Some(first) = self.entries.get(&name.text) {
+            sink.push(twice("name", &name.text, span, first.span));
+            return;
+        }
+        self.below.remove(&name.text);
+        self.entries.insert(
+            name.text.clone(),
+            Entry {
+                meaning,
+                span,
+                used: false,
+            },
+        );
+    }
+
+    /// Whether a name is that of a constant or a set.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.entries.contains_key(name) || self.below.contains_key(name)
+    }
+
+    /// The value of a constant.
+    pub(super) fn constant(&mut self, name: &str, span: Span, sink: &mut Sink) -> Option<Value> {
+        match self.entries.get_mut(name) {
+            Some(entry) => {
+                entry.used = true;
+                match &entry.meaning {
+                    Meaning::Constant(value) => value.clone(),
+                    Meaning::Set(_) => {
+                        sink.push(
+                            Diagnostic::new(
+                                Code::E0301,
+                                format!("`{}` is a set, not a single value", shown(name)),
+                            )
+                            .label(span, "a set"),
+                        );
+                        None
+                    }
+                }
+            }
+            None => {
+                sink.push(self.unknown(name, span));
+                None
+            }
+        }
+    }
+
+    /// The set of that name; none, and no complaint, when it is not a set.
+    pub(super) fn set(&mut self, name: &str) -> Option<Option<SetValue>> {
+        let entry = self.entries.get_mut(name)?;
+        match &entry.meaning {
+            Meaning::Set(set) => {
+                entry.used = true;
+                Some(set.clone())
+            }
+            Meaning::Constant(_) => None,
+        }
+    }
+
+    /// What to say about a name that is not defined.
+    pub(super) fn unknown(&self, name: &str, span: Span) -> Diagnostic {
+        if let Some(below) = self.below.get(name) {
+            return Diagnostic::new(
+                Code::E0224,
+                format!("`{}` is used above its definition", shown(name)),
+            )
+            .label(span, "not defined yet")
+            .label(*below, "defined here")
+            .help("move the definition up");
+        }
+        let unknown = Diagnostic::new(Code::E0208, format!("unknown name `{}`", shown(name)));
+        let known = self.entries.keys().map(String::as_str);
+        match nearest(name, known) {
+            Some(meant) => unknown
+                .label(span, "not defined")
+                .help(format!("did you mean `{meant}`?")),
+            None => unknown
+                .label(span, "not defined")
+                .help(format!("if it is a text, write `\"{}\"`", shown(name))),
+        }
+    }
+
+    /// The members of a set that is written out.
+    pub(super) fn literal_set(
+        &mut self,
+        members: &[Expr],
+        span: Span,
+        sink: &mut Sink,
+    ) -> Option<SetValue> {
+        if members.is_empty() {
+            sink.push(
+                Diagnostic::new(Code::E0311, "an empty set")
+                    .label(span, "has no members")
+                    .help("no task is in it; name at least one member"),
+            );
+            return None;
+        }
+        let mut texts: Vec<(String, Span)> = Vec::new();
+        let mut numbers: Vec<(i64, Span)> = Vec::new();
+        let mut first: Option<(Value, Span)> = None;
+        let mut sound = true;
+        for member in members {
+            let at = member.span();
+            if let Some(problem) = self.not_a_member(member) {
+                sink.push(problem);
+                sound = false;
+                continue;
+            }
+            let Some(value) = types::value(member, self, sink) else {
+                sound = false;
+                continue;
+            };
+            if let Some((kind, place)) = &first
+                && std::mem::discriminant(kind) != std::mem::discriminant(&value)
+            {
+                sink.push(
+                    Diagnostic::new(Code::E0311, "a set of several types")
+                        .label(at, value.phrase())
+                        .label(*place, kind.phrase())
+                        .help("make one set for each type"),
+                );
+                sound = false;
+                continue;
+            }
+            match &value {
+                Value::Text(text) => texts.push((text.clone(), at)),
+                Value::Count(number) | Value::Duration(number) => numbers.push((*number, at)),
+                Value::Ratio(_) | Value::Bytes(_) | Value::Truth(_) => {
+                    sink.push(
+                        Diagnostic::new(
+                            Code::E0311,
+                            format!("{} cannot be a member of a set", value.phrase()),
+                        )
+                        .label(at, "expected a text or a number"),
+                    );
+                    sound = false;
+                }
+            }
+            first.get_or_insert((value, at));
+        }
+        repeated(&texts, |text| format!("\"{}\"", shown(text)), sink);
+        repeated(&numbers, ToString::to_string, sink);
+        if !sound {
+            return None;
+        }
+        let count = numbers.len();
+        if !self.budget.take_numbers(count) {
+            sink.push(
+                Diagnostic::new(
+                    Code::E0405,
+                    format!("more than {MOST_SET_NUMBERS} numbers in sets"),
+                )
+                .label(span, "this set crosses the limit")
+                .help("compare with `<` and `>` instead"),
+            );
+            return None;
+        }
+        let set_of = |numbers: &[(i64, Span)]| Arc::new(numbers.iter().map(|(n, _)| *n).collect());
+        let members = match first?.0 {
+            Value::Count(_) => Members::Count(set_of(&numbers)),
+            Value::Duration(_) => Members::Duration(set_of(&numbers)),
+            _ => Members::Text(Arc::new(
+                texts.iter().map(|(text, _)| text.clone()).collect(),
+            )),
+        };
+        Some(SetValue {
+            members,
+            texts: Arc::new(texts),
+            numbers: Arc::new(numbers),
+        })
+    }
+
+    /// Sets inside sets, and ranges, which people expect to work.
+    fn not_a_member(&mut self, member: &Expr) -> Option<Diagnostic> {
+        let span = member.span();
+        match &member.bare().kind {
+            Kind::Name(name) => {
+                self.set(name)?;
+                Some(
+                    Diagnostic::new(Code::E0311, "a set inside a set")
+                        .label(span, "a set")
+                        .help("test the sets one by one: `comm in a or comm in b`"),
+                )
+            }
+            Kind::Set(_) | Kind::List(_) => Some(
+                Diagnostic::new(Code::E0311, "a set inside a set")
+                    .label(span, "a set")
+                    .help("write all members into one set"),
+            ),
+            _ => None,
+        }
+    }
+
+    /// Warns of what nothing uses. Definitions in files other than `root` are
+    /// there to be shared.
+    pub(super) fn warn_unused(&self, root: crate::diag::FileId, sink: &mut Sink) {
+        for (name, entry) in &self.entries {
+            if entry.used || entry.span.file != root {
+                continue;
+            }
+            let kind = match entry.meaning {
+                Meaning::Constant(_) => "constant",
+                Meaning::Set(_) => "set",
+            };
+            sink.push(
+                Diagnostic::new(Code::W0201, format!("nothing uses the {kind} `{name}`"))
+                    .label(entry.span, "not used")
+                    .help("delete it, or use it in a rule"),
+            );
+        }
+    }
+}
+
+/// Warns of members that are given twice.
+fn repeated<T: Ord>(members: &[(T, Span)], show: impl Fn(&T) -> String, sink: &mut Sink) {
+    let mut seen: BTreeMap<&T, Span> = BTreeMap::new();
+    for (member, span) in members {
+        if let Some(first) = seen.insert(member, *span) {
+            sink.push(
+                Diagnostic::new(
+                    Code::W0203,
+                    format!("`{}` is in the set twice", show(member)),
+                )
+                .label(*span, "again")
+                .label(first, "first here")
+                .help("delete one of the two"),
+            );
+        }
+    }
+}
+
+/// Refuses a name with a dot in it.
+pub(super) fn proper(name: &Name, sink: &mut Sink) -> bool {
+    if !name.text.contains('.') {
+        return true;
+    }
+    sink.push(
+        Diagnostic::new(
+            Code::E0225,
+            format!("`{}` cannot be defined", shown(&name.text)),
+        )
+        .label(name.span(), "has a dot in it")
+        .help("names consist of letters, digits, `_` and `-`"),
+    );
+    false
+}
+
+/// The diagnostic for a second definition.
+pub(super) fn twice(kind: &str, name: &str, span: Span, first: Span) -> Diagnostic {
+    Diagnostic::new(
+        Code::E0211,
+        format!("the {kind} `{}` is defined twice", shown(name)),
+    )
+    .label(span, "again")
+    .label(first, "first here")
+    .help("delete or rename one of the two")
+}
+
+/// What to say about a tier that is not there.
+pub(super) fn unknown_tier(name: &str, span: Span, tiers: &[&str]) -> Diagnostic {
+    Diagnostic::new(Code::E0202, format!("unknown tier `{}`", shown(name)))
+        .label(span, "no such tier")
+        .maybe_help(meant(name, tiers.iter().copied(), "tier"))
+}

@@ -1,0 +1,72 @@
+//! Stage 2: from text to a tree.
+//!
+//! [`parse`] turns one file into an [`Ast`] that says exactly what the text says,
+//! each node with its place, or into diagnostics. It knows shapes only: what a
+//! block is called and which fields it has is the next stage's business, so a
+//! misspelt field is not a syntax error.
+//!
+//! The text is hostile until shown otherwise. Brackets are counted before the
+//! grammar runs, so no nesting can exhaust the stack; chains become flat lists,
+//! so no length can either; after a mistake the parser goes on at the next
+//! statement, a bounded number of times.
+//!
+//! Spellings of other languages (`&&`, `5 ms`, `'text'`) are understood well
+//! enough to be refused with the right spelling.
+
+pub mod ast;
+mod expr;
+mod native;
+pub mod print;
+mod scan;
+
+use crate::diag::{Diagnostic, FileId};
+use crate::source::Include;
+
+pub use ast::Ast;
+
+/// How deep brackets and operators may be nested.
+pub const MOST_NESTED: usize = 64;
+
+/// The outcome of [`parse`].
+#[derive(Debug, Clone)]
+pub struct Parsed {
+    /// The tree; none when the text has no shape. It may come together with
+    /// errors, when what was meant was clear.
+    pub ast: Option<Ast>,
+    /// What is wrong, in the order of the text.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Parses the block form of one file. Pure; never panics.
+pub fn parse(file: FileId, text: &str) -> Parsed {
+    let scanned = scan::scan(file, text);
+    if !scanned.is_empty() {
+        return Parsed {
+            ast: None,
+            diagnostics: scanned,
+        };
+    }
+    native::parse(file, text)
+}
+
+/// The files that a tree includes, in the order of the text.
+pub fn includes(ast: &Ast) -> Vec<Include> {
+    let directives = ast
+        .statements
+        .iter()
+        .filter_map(|statement| match statement {
+            ast::Statement::Directive(directive) if directive.word.text == "include" => {
+                Some(directive)
+            }
+            _ => None,
+        });
+    directives
+        .filter_map(|directive| match &directive.value.kind {
+            ast::Kind::Text(path) => Some(Include {
+                path: path.clone(),
+                span: directive.value.span(),
+            }),
+            _ => None,
+        })
+        .collect()
+}

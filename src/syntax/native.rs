@@ -1,0 +1,662 @@
+//! The block form: runs the grammar in `grammar/edict.pest` and builds the tree.
+//!
+//! The only module that names pest.
+
+use pest::Parser as _;
+use pest::error::{ErrorVariant, InputLocation};
+use pest::iterators::{Pair, Pairs};
+use pest_derive::Parser;
+
+use super::ast::{
+    Ast, Block, Definition, Directive, Expect, Expr, Field, Kind, Name, Operator, Place, Statement,
+    Title, Use,
+};
+use super::expr::{self, Infix, Token};
+use super::{Parsed, ast, scan};
+use crate::diag::{Code, Diagnostic, FileId, Span, shown};
+
+#[derive(Parser)]
+#[grammar = "../grammar/edict.pest"]
+struct Grammar;
+
+/// Syntax errors reported in one run.
+const MOST_ERRORS: usize = 16;
+
+/// Parses a file whose brackets are in pairs.
+pub(super) fn parse(file: FileId, text: &str) -> Parsed {
+    let mut builder = Builder {
+        file,
+        base: 0,
+        text,
+        diagnostics: Vec::new(),
+    };
+    let mut statements = Vec::new();
+    let mut broken = 0;
+    let mut from = 0;
+    loop {
+        builder.base = from;
+        let rest = text.get(from..).unwrap_or("");
+        let error = match Grammar::parse(Rule::file, rest) {
+            Ok(mut pairs) => {
+                if let Some(file) = pairs.next() {
+                    builder.statements(file.into_inner(), &mut statements);
+                }
+                break;
+            }
+            Err(error) => error,
+        };
+        let diagnostic = builder.unexpected(&error);
+        let at = diagnostic
+            .labels
+            .first()
+            .map_or(text.len(), |label| label.span.start as usize);
+        builder.diagnostics.push(diagnostic);
+        broken += 1;
+        if broken >= MOST_ERRORS {
+            break;
+        }
+        // Go on at the next statement behind the mistake.
+        match scan::next_statement(text, at) {
+            Some(next) => from = next,
+            None => break,
+        }
+    }
+    let Builder {
+        mut diagnostics, ..
+    } = builder;
+    diagnostics.sort_by_key(|diagnostic| diagnostic.labels.first().map(|label| label.span.start));
+    Parsed {
+        ast: (broken == 0).then(|| Ast {
+            statements,
+            place: Place(Span::new(file, 0, text.len())),
+        }),
+        diagnostics,
+    }
+}
+
+struct Builder<'a> {
+    file: FileId,
+    /// Where in the file the parsed piece begins.
+    base: usize,
+    text: &'a str,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Builder<'_> {
+    fn span(&self, pair: &Pair<'_, Rule>) -> Span {
+        let span = pair.as_span();
+        Span::new(self.file, self.base + span.start(), self.base + span.end())
+    }
+
+    /// Like `span`, without the blanks that a rule may have taken in at its end.
+    fn trimmed(&self, pair: &Pair<'_, Rule>) -> Span {
+        let mut span = self.span(pair);
+        let kept = pair.as_str().trim_end().len();
+        span.end = span.start.saturating_add(u32::try_from(kept).unwrap_or(0));
+        span
+    }
+
+    fn complain(&mut self, code: Code, span: Span, message: &str, label: &str, help: &str) {
+        self.diagnostics
+            .push(Diagnostic::new(code, message).label(span, label).help(help));
+    }
+
+    /// `found` is of another language; `instead` is what edict calls it.
+    fn foreign(&mut self, code: Code, span: Span, found: &str, instead: &str) {
+        let found = shown(found);
+        self.complain(
+            code,
+            span,
+            &format!("`{found}` is not part of this language"),
+            "",
+            &format!("write `{instead}`"),
+        );
+    }
+
+    fn statements(&mut self, pairs: Pairs<'_, Rule>, out: &mut Vec<Statement>) {
+        for pair in pairs {
+            let span = self.span(&pair);
+            match pair.as_rule() {
+                Rule::separator => {
+                    let found = pair.as_str();
+                    self.complain(
+                        Code::E0109,
+                        span,
+                        &format!("`{found}` between statements"),
+                        "not needed",
+                        "separate statements by blanks or line breaks",
+                    );
+                }
+                Rule::foreign_comment => self.complain(
+                    Code::E0112,
+                    span,
+                    "a comment of another language",
+                    "",
+                    "start a comment with `#`",
+                ),
+                _ => out.extend(self.statement(pair)),
+            }
+        }
+    }
+
+    fn statement(&mut self, pair: Pair<'_, Rule>) -> Option<Statement> {
+        let place = Place(self.trimmed(&pair));
+        let shape = pair.as_rule();
+        let mut inner = pair.into_inner();
+        Some(match shape {
+            Rule::block => Statement::Block(self.block(inner, place)?),
+            Rule::rule => Statement::Rule(self.rule(inner, place)?),
+            Rule::definition => {
+                let (word, name) = (self.name(&inner.next()?), self.name(&inner.next()?));
+                self.assign(&inner.next()?);
+                let value = self.expression(inner.next()?)?;
+                Statement::Definition(Definition {
+                    word,
+                    name,
+                    place: Place(place.0.to(value.span())),
+                    value,
+                })
+            }
+            Rule::field => {
+                let name = self.name(&inner.next()?);
+                self.assign(&inner.next()?);
+                let value = self.expression(inner.next()?)?;
+                Statement::Field(Field { name, value, place })
+            }
+            Rule::directive => {
+                let word = self.name(&inner.next()?);
+                let (value, _) = self.operand(inner.next()?)?;
+                Statement::Directive(Directive { word, value, place })
+            }
+            Rule::use_statement => Statement::Use(Use {
+                name: self.name(&inner.nth(1)?),
+                place,
+            }),
+            Rule::expect_statement => Statement::Expect(Expect {
+                tier: self.name(&inner.nth(1)?),
+                by: inner.nth(1).map(|by| self.name(&by)),
+                place,
+            }),
+            _ => return None,
+        })
+    }
+
+    fn name(&self, pair: &Pair<'_, Rule>) -> Name {
+        Name {
+            text: pair.as_str().to_owned(),
+            place: Place(self.span(pair)),
+        }
+    }
+
+    fn assign(&mut self, pair: &Pair<'_, Rule>) {
+        let found = pair.clone().into_inner().next();
+        let foreign = pair.as_rule() == Rule::foreign_colon
+            || found.is_some_and(|found| found.as_rule() == Rule::foreign_double_assign);
+        if foreign {
+            let span = self.span(pair);
+            let found = pair.as_str();
+            self.complain(
+                Code::E0112,
+                span,
+                &format!("`{found}` between a name and its value"),
+                "",
+                "write `=`",
+            );
+        }
+    }
+
+    fn block(&mut self, inner: Pairs<'_, Rule>, place: Place) -> Option<Block> {
+        let mut word = None;
+        let mut titles = Vec::new();
+        let mut body = Vec::new();
+        let mut rest = inner;
+        for pair in rest.by_ref() {
+            match pair.as_rule() {
+                Rule::word => word = Some(self.name(&pair)),
+                Rule::title => {
+                    let title = pair.into_inner().next()?;
+                    titles.push(match title.as_rule() {
+                        Rule::text => {
+                            let place = Place(self.span(&title));
+                            Title::Text(self.text_value(title), place)
+                        }
+                        _ => Title::Name(self.name(&title)),
+                    });
+                }
+                _ => break,
+            }
+        }
+        let statements: Vec<_> = rest.filter(|pair| pair.as_rule() != Rule::close).collect();
+        for pair in statements {
+            self.statements(Pairs::single(pair), &mut body);
+        }
+        Some(Block {
+            word: word?,
+            titles,
+            statements: body,
+            place,
+        })
+    }
+
+    fn rule(&mut self, inner: Pairs<'_, Rule>, place: Place) -> Option<ast::Rule> {
+        let mut rule = ast::Rule {
+            label: None,
+            when: None,
+            hold: None,
+            target: Name {
+                text: String::new(),
+                place,
+            },
+            within: None,
+            place,
+        };
+        for pair in inner {
+            let span = self.span(&pair);
+            match pair.as_rule() {
+                Rule::word => rule.label = Some(self.name(&pair)),
+                Rule::foreign_if => self.foreign(Code::E0112, span, "if", "when"),
+                Rule::foreign_else => self.foreign(Code::E0112, span, pair.as_str(), "otherwise"),
+                Rule::expression => {
+                    let value = self.expression(pair);
+                    if rule.when.is_none() {
+                        rule.when = Some(value?);
+                    } else {
+                        rule.hold = Some(value?);
+                    }
+                }
+                Rule::arrow => {
+                    let foreign = pair.into_inner().next()?;
+                    if foreign.as_rule() == Rule::foreign_fat_arrow {
+                        self.foreign(Code::E0102, span, "=>", "->");
+                    }
+                }
+                Rule::target => {
+                    for (index, word) in pair
+                        .into_inner()
+                        .filter(|p| p.as_rule() == Rule::word)
+                        .enumerate()
+                    {
+                        if index == 0 {
+                            rule.target = self.name(&word);
+                        } else {
+                            rule.within = Some(self.name(&word));
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        Some(rule)
+    }
+
+    fn expression(&mut self, pair: Pair<'_, Rule>) -> Option<Expr> {
+        self.nested(pair).map(|(expr, _)| expr)
+    }
+
+    /// The tree of an expression and how deep it is nested. Recursion follows
+    /// brackets, whose depth was checked.
+    fn nested(&mut self, pair: Pair<'_, Rule>) -> Option<(Expr, usize)> {
+        let mut tokens = Vec::new();
+        for part in pair.into_inner() {
+            let span = self.span(&part);
+            let shape = part.as_rule();
+            let inner = part.into_inner().next()?;
+            tokens.push(match shape {
+                Rule::prefix => match inner.as_rule() {
+                    Rule::minus => Token::Negative(span),
+                    Rule::foreign_not => {
+                        self.foreign(Code::E0102, span, "!", "not");
+                        Token::Not(span)
+                    }
+                    _ => Token::Not(span),
+                },
+                Rule::infix => Token::Infix(self.infix(&inner), span),
+                _ => {
+                    let (expr, depth) = self.operand(inner)?;
+                    Token::Operand(expr, depth)
+                }
+            });
+        }
+        expr::build(tokens, self.text, &mut self.diagnostics)
+    }
+
+    fn infix(&mut self, pair: &Pair<'_, Rule>) -> Infix {
+        let span = self.span(pair);
+        let found = pair.as_str();
+        let operator = match pair.as_rule() {
+            Rule::and => return Infix::And,
+            Rule::or => return Infix::Or,
+            Rule::foreign_and => {
+                self.foreign(Code::E0102, span, found, "and");
+                return Infix::And;
+            }
+            Rule::foreign_or => {
+                self.foreign(Code::E0102, span, found, "or");
+                return Infix::Or;
+            }
+            Rule::foreign_triple => {
+                let instead = if found == "===" { "==" } else { "!=" };
+                self.foreign(Code::E0102, span, found, instead);
+                if found == "===" {
+                    Operator::Equal
+                } else {
+                    Operator::NotEqual
+                }
+            }
+            Rule::foreign_equal => {
+                self.complain(
+                    Code::E0102,
+                    span,
+                    "`=` in a condition",
+                    "`=` gives a name its value",
+                    "write `==` to compare",
+                );
+                Operator::Equal
+            }
+            Rule::not_in => Operator::NotIn,
+            Rule::r#in => Operator::In,
+            Rule::under => Operator::Under,
+            Rule::starts_with => Operator::StartsWith,
+            Rule::like => Operator::Like,
+            Rule::matches => Operator::Matches,
+            Rule::contains => Operator::Contains,
+            Rule::ends_with => Operator::EndsWith,
+            Rule::less_equal => Operator::LessEqual,
+            Rule::greater_equal => Operator::GreaterEqual,
+            Rule::less => Operator::Less,
+            Rule::greater => Operator::Greater,
+            Rule::not_equal => Operator::NotEqual,
+            Rule::dots => Operator::Range,
+            Rule::plus => Operator::Plus,
+            Rule::minus => Operator::Minus,
+            Rule::times => Operator::Times,
+            Rule::divide => Operator::Divide,
+            _ => Operator::Equal,
+        };
+        Infix::Binary(operator)
+    }
+
+    fn operand(&mut self, pair: Pair<'_, Rule>) -> Option<(Expr, usize)> {
+        let place = Place(self.trimmed(&pair));
+        let shape = pair.as_rule();
+        let (kind, depth) = match shape {
+            Rule::text => (Kind::Text(self.text_value(pair)), 0),
+            Rule::foreign_text => {
+                let found = pair.as_str();
+                let value = found.trim_matches('\'');
+                self.complain(
+                    Code::E0106,
+                    place.0,
+                    "text without double quotes",
+                    "",
+                    &format!("write `\"{}\"`", shown(value)),
+                );
+                (Kind::Text(value.to_owned()), 0)
+            }
+            Rule::number => (self.number(pair)?, 0),
+            Rule::boolean => (Kind::Truth(pair.as_str() == "true"), 0),
+            Rule::word => (Kind::Name(pair.as_str().to_owned()), 0),
+            Rule::group => {
+                let (inner, depth) = self.nested(pair.into_inner().next()?)?;
+                (Kind::Group(Box::new(inner)), depth + 1)
+            }
+            Rule::set | Rule::list => {
+                let (members, depth) = self.members(pair.into_inner())?;
+                let kind = if shape == Rule::set {
+                    Kind::Set(members)
+                } else {
+                    Kind::List(members)
+                };
+                (kind, depth + 1)
+            }
+            Rule::call => {
+                let mut inner = pair.into_inner();
+                let name = inner.next()?.into_inner().next()?.as_str().to_owned();
+                let (members, depth) = self.members(inner)?;
+                (Kind::Call(name, members), depth + 1)
+            }
+            _ => return None,
+        };
+        Some((Expr { kind, place }, depth))
+    }
+
+    fn members(&mut self, pairs: Pairs<'_, Rule>) -> Option<(Vec<Expr>, usize)> {
+        let mut members = Vec::new();
+        let mut deepest = 0;
+        for pair in pairs {
+            let (expr, depth) = self.nested(pair)?;
+            deepest = deepest.max(depth);
+            members.push(expr);
+        }
+        Some((members, deepest))
+    }
+
+    fn number(&mut self, pair: Pair<'_, Rule>) -> Option<Kind> {
+        let span = self.span(&pair);
+        let whole = pair.as_str().to_owned();
+        let mut value = 0;
+        let mut unit = None;
+        for part in pair.into_inner() {
+            let at = self.span(&part);
+            match part.as_rule() {
+                Rule::digits => {
+                    let digits: String = part.as_str().chars().filter(|c| *c != '_').collect();
+                    value = digits.parse::<u64>().unwrap_or_else(|_| {
+                        self.complain(
+                            Code::E0111,
+                            at,
+                            "a number too large to be held",
+                            "",
+                            "write a smaller number; the largest is 18446744073709551615",
+                        );
+                        0
+                    });
+                }
+                Rule::foreign_fraction => self.complain(
+                    Code::E0111,
+                    span,
+                    &format!("`{}` is not a whole number", shown(&whole)),
+                    "",
+                    "write a whole number of a smaller unit: `1500us` for one and a half milliseconds",
+                ),
+                Rule::unit => unit = Some(part.as_str().to_owned()),
+                Rule::foreign_spaced_unit => {
+                    let spelled = part.as_str().trim();
+                    if unit.is_none() {
+                        self.complain(
+                            Code::E0105,
+                            span,
+                            "a unit apart from its number",
+                            "",
+                            &format!("write `{value}{spelled}`"),
+                        );
+                        unit = Some(spelled.to_owned());
+                    }
+                }
+                _ => {}
+            }
+        }
+        Some(Kind::Number { value, unit })
+    }
+
+    /// The value of a text, its escapes resolved.
+    fn text_value(&mut self, pair: Pair<'_, Rule>) -> String {
+        let Some(body) = pair.into_inner().next() else {
+            return String::new();
+        };
+        let start = self.span(&body).start as usize;
+        let raw = body.as_str();
+        if !raw.contains('\\') {
+            return raw.to_owned();
+        }
+        let mut out = String::with_capacity(raw.len());
+        let mut rest = raw;
+        while let Some(at) = rest.find('\\') {
+            out.push_str(rest.get(..at).unwrap_or(""));
+            let offset = start + raw.len() - rest.len() + at;
+            let tail = rest.get(at + 1..).unwrap_or("");
+            let (value, length) = unescape(tail);
+            match value {
+                Some(c) => out.push(c),
+                None => {
+                    let span = Span::new(self.file, offset, offset + 1 + length);
+                    self.complain(
+                        Code::E0108,
+                        span,
+                        "an unknown escape in a text",
+                        "",
+                        "the escapes are `\\\"` `\\\\` `\\n` `\\t` and `\\u{…}`; write a `\\` as `\\\\`",
+                    );
+                }
+            }
+            rest = tail.get(length..).unwrap_or("");
+        }
+        out.push_str(rest);
+        out
+    }
+
+    /// What pest found, in words.
+    fn unexpected(&self, error: &pest::error::Error<Rule>) -> Diagnostic {
+        let at = match error.location {
+            InputLocation::Pos(at) | InputLocation::Span((at, _)) => at,
+        };
+        let at = self.base + at;
+        let rest = self.text.get(at..).unwrap_or("");
+        let found = token(rest);
+        let span = Span::new(self.file, at, at + found.len());
+        let mut wanted: Vec<&str> = Vec::new();
+        if let ErrorVariant::ParsingError { positives, .. } = &error.variant {
+            for shape in positives {
+                let name = described(*shape);
+                if !name.is_empty() && !wanted.contains(&name) {
+                    wanted.push(name);
+                }
+            }
+        }
+        let wanted = match wanted.split_last() {
+            None => String::new(),
+            Some((last, [])) => (*last).to_owned(),
+            Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        };
+        let what = if rest.is_empty() {
+            "the end of the file".to_owned()
+        } else {
+            format!("`{}`", shown(found))
+        };
+        let label = if wanted.is_empty() {
+            String::new()
+        } else {
+            format!("expected {wanted}")
+        };
+        Diagnostic::new(Code::E0101, format!("unexpected {what}")).label(span, label)
+    }
+}
+
+/// Resolves what stands behind a `\`; tells how long it is.
+fn unescape(tail: &str) -> (Option<char>, usize) {
+    let mut chars = tail.chars();
+    match chars.next() {
+        Some('"') => (Some('"'), 1),
+        Some('\\') => (Some('\\'), 1),
+        Some('n') => (Some('\n'), 1),
+        Some('t') => (Some('\t'), 1),
+        Some('u') => {
+            let Some(digits) = chars
+                .as_str()
+                .strip_prefix('{')
+                .and_then(|rest| rest.split_once('}'))
+                .map(|(digits, _)| digits)
+            else {
+                return (None, 1);
+            };
+            let length = digits.len() + 3;
+            let valid = (1..=6).contains(&digits.len())
+                && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+            let value = u32::from_str_radix(digits, 16).ok().filter(|_| valid);
+            // A NUL ends every name that the kernel hands out.
+            let value = value.and_then(char::from_u32).filter(|c| *c != '\0');
+            (value, length)
+        }
+        Some(other) => (None, other.len_utf8()),
+        None => (None, 0),
+    }
+}
+
+/// The token that a text begins with, to print.
+fn token(rest: &str) -> &str {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+    let mut chars = rest.chars();
+    let Some(first) = chars.next() else {
+        return "";
+    };
+    let length = if is_word(first) {
+        rest.find(|c: char| !is_word(c)).unwrap_or(rest.len())
+    } else if first == '"' {
+        let body = chars.as_str();
+        body.find(['"', '\n']).map_or(rest.len(), |at| at + 2)
+    } else {
+        first.len_utf8()
+    };
+    rest.get(..length.min(rest.len())).unwrap_or(rest)
+}
+
+/// What a rule of the grammar is called in messages; empty for what is better
+/// not suggested.
+fn described(shape: Rule) -> &'static str {
+    match shape {
+        Rule::EOI
+        | Rule::statement
+        | Rule::rule
+        | Rule::block
+        | Rule::definition
+        | Rule::field
+        | Rule::directive
+        | Rule::use_statement
+        | Rule::expect_statement => "a statement",
+        Rule::word | Rule::name | Rule::title | Rule::target => "a name",
+        Rule::expression
+        | Rule::primary
+        | Rule::prefix
+        | Rule::group
+        | Rule::set
+        | Rule::list
+        | Rule::call
+        | Rule::call_head
+        | Rule::text
+        | Rule::number
+        | Rule::boolean
+        | Rule::not
+        | Rule::minus => "a value",
+        Rule::infix
+        | Rule::and
+        | Rule::or
+        | Rule::not_in
+        | Rule::r#in
+        | Rule::under
+        | Rule::starts_with
+        | Rule::like
+        | Rule::matches
+        | Rule::contains
+        | Rule::ends_with
+        | Rule::less_equal
+        | Rule::greater_equal
+        | Rule::less
+        | Rule::greater
+        | Rule::equal
+        | Rule::not_equal
+        | Rule::dots
+        | Rule::plus
+        | Rule::times
+        | Rule::divide => "an operator",
+        Rule::open => "`{`",
+        Rule::close => "`}`",
+        Rule::colon => "`:`",
+        Rule::arrow | Rule::plain_arrow => "`->`",
+        Rule::assign | Rule::plain_assign => "`=`",
+        Rule::when_word => "`when`",
+        Rule::otherwise_word => "`otherwise`",
+        Rule::for_word => "`for`",
+        Rule::within_word => "`within`",
+        _ => "",
+    }
+}

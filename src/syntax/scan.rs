@@ -1,0 +1,237 @@
+//! A first look at the text, before the grammar: are the brackets in pairs, not
+//! too deep, and do the texts end?
+//!
+//! It protects the parser, which descends once per bracket, and it says of a
+//! forgotten bracket or quote where it was opened, not where its absence was
+//! noticed. It also finds the statements that the parser can go on at after a
+//! mistake.
+
+use super::MOST_NESTED;
+use crate::diag::{Code, Diagnostic, FileId, Span};
+
+/// What can be seen without knowing the grammar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Open(u8),
+    Close(u8),
+    /// A text that does not end on its line.
+    Unclosed,
+    /// The first character of a line that is not blank.
+    LineStart,
+}
+
+/// Walks over the text, without comments and texts, and tells each mark with its
+/// offset; stops when told `false`.
+fn walk(text: &str, mut tell: impl FnMut(usize, Mark) -> bool) {
+    let bytes = text.as_bytes();
+    let byte = |at: usize| bytes.get(at).copied();
+    let to_end_of_line = |from: usize| {
+        let rest = text.get(from..).unwrap_or("");
+        rest.find('\n').map_or(text.len(), |found| from + found)
+    };
+    let mut at = 0;
+    let mut fresh = true;
+    while let Some(c) = byte(at) {
+        if fresh && !c.is_ascii_whitespace() {
+            fresh = false;
+            if !tell(at, Mark::LineStart) {
+                return;
+            }
+        }
+        let mut next = at + 1;
+        let go_on = match c {
+            b'\n' => {
+                fresh = true;
+                true
+            }
+            b'#' => {
+                next = to_end_of_line(at);
+                true
+            }
+            // A comment of another language; the parser refuses it by name.
+            b'/' if byte(at + 1) == Some(b'/') => {
+                next = to_end_of_line(at);
+                true
+            }
+            b'"' => {
+                let mut end = at + 1;
+                loop {
+                    match byte(end) {
+                        Some(b'\\') if !matches!(byte(end + 1), None | Some(b'\n')) => end += 2,
+                        Some(b'"') => {
+                            next = end + 1;
+                            break true;
+                        }
+                        None | Some(b'\n') => {
+                            next = end;
+                            break tell(at, Mark::Unclosed);
+                        }
+                        Some(_) => end += 1,
+                    }
+                }
+            }
+            b'(' | b'[' | b'{' => tell(at, Mark::Open(c)),
+            b')' | b']' | b'}' => tell(at, Mark::Close(c)),
+            _ => true,
+        };
+        if !go_on {
+            return;
+        }
+        at = next;
+    }
+}
+
+/// Tells what is wrong with the brackets and texts.
+pub(super) fn scan(file: FileId, text: &str) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let mut open: Vec<(usize, u8)> = Vec::new();
+    let one = |at: usize| Span::new(file, at, at + 1);
+    walk(text, |at, mark| {
+        match mark {
+            Mark::LineStart => {}
+            Mark::Unclosed => {
+                let line = text.get(at..).unwrap_or("");
+                let length = line.find('\n').unwrap_or(line.len());
+                let length = line.get(..length).unwrap_or("").trim_end().len();
+                found.push(
+                    Diagnostic::new(Code::E0107, "a text without an end")
+                        .label(Span::new(file, at, at + length), "no `\"` on this line")
+                        .help("end the text with `\"`; write a line break in it as `\\n`"),
+                );
+            }
+            Mark::Open(bracket) => {
+                open.push((at, bracket));
+                if open.len() > MOST_NESTED {
+                    found.push(
+                        Diagnostic::new(
+                            Code::E0407,
+                            format!("brackets are nested deeper than {MOST_NESTED}"),
+                        )
+                        .label(one(at), "one level too deep")
+                        .help("divide the condition into several rules"),
+                    );
+                    return false;
+                }
+            }
+            Mark::Close(bracket) => match open.pop() {
+                Some((_, opened)) if closing(opened) == bracket => {}
+                Some((from, opened)) => {
+                    let (opened, due) = (char::from(opened), char::from(closing(opened)));
+                    let bracket = char::from(bracket);
+                    found.push(
+                        Diagnostic::new(
+                            Code::E0101,
+                            format!("expected `{due}`, found `{bracket}`"),
+                        )
+                        .label(one(at), format!("expected `{due}`"))
+                        .label(one(from), format!("to close this `{opened}`")),
+                    );
+                    return false;
+                }
+                None => {
+                    let bracket = char::from(bracket);
+                    found.push(
+                        Diagnostic::new(Code::E0101, format!("`{bracket}` closes nothing"))
+                            .label(one(at), "no bracket is open here")
+                            .help("delete it, or look for one too many above"),
+                    );
+                    return false;
+                }
+            },
+        }
+        found.len() < 16
+    });
+    if found.is_empty()
+        && let Some((at, bracket)) = open.pop()
+    {
+        let due = char::from(closing(bracket));
+        let bracket = char::from(bracket);
+        found.push(
+            Diagnostic::new(Code::E0101, format!("`{bracket}` is never closed"))
+                .label(one(at), format!("no `{due}` for this"))
+                .help(format!("add the `{due}`")),
+        );
+    }
+    found
+}
+
+fn closing(bracket: u8) -> u8 {
+    match bracket {
+        b'(' => b')',
+        b'[' => b']',
+        _ => b'}',
+    }
+}
+
+/// Words that only a statement at the top of a file starts with.
+const TOP: [&str; 14] = [
+    "language", "policy", "include", "const", "set", "tier", "rules", "lottery", "model",
+    "balance", "learn", "reward", "test", "override",
+];
+
+/// The offset, behind `after`, of the next statement at the top of the file. The
+/// brackets must be in pairs.
+pub(super) fn next_statement(text: &str, after: usize) -> Option<usize> {
+    let mut depth = 0usize;
+    let mut found = None;
+    walk(text, |at, mark| {
+        match mark {
+            Mark::Open(_) => depth += 1,
+            Mark::Close(_) => depth = depth.saturating_sub(1),
+            Mark::LineStart if depth == 0 && at > after => {
+                let rest = text.get(at..).unwrap_or("");
+                let word: &str = rest
+                    .split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-')
+                    .next()
+                    .unwrap_or("");
+                if TOP.contains(&word) {
+                    found = Some(at);
+                }
+            }
+            _ => {}
+        }
+        found.is_none()
+    });
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn codes(text: &str) -> Vec<(Code, u32)> {
+        scan(FileId(0), text)
+            .iter()
+            .map(|d| (d.code, d.labels[0].span.start))
+            .collect()
+    }
+
+    #[test]
+    fn brackets_pair_up_outside_texts_and_comments() {
+        assert_eq!(codes("{ [ ( \")\" ) ] } # }"), []);
+        assert_eq!(codes("a { b"), [(Code::E0101, 2)]);
+        assert_eq!(codes("a }"), [(Code::E0101, 2)]);
+        assert_eq!(codes("{ ( }"), [(Code::E0101, 4)]);
+        assert_eq!(codes("\"a\\\"b\""), []);
+        assert_eq!(
+            codes("x \"a\ny \"b\\"),
+            [(Code::E0107, 2), (Code::E0107, 7)]
+        );
+    }
+
+    #[test]
+    fn nesting_has_a_limit() {
+        let nested = |n: usize| format!("{}{}", "(".repeat(n), ")".repeat(n));
+        assert_eq!(codes(&nested(64)), []);
+        assert_eq!(codes(&nested(65)), [(Code::E0407, 64)]);
+        assert_eq!(codes(&"[".repeat(5_000)), [(Code::E0407, 64)]);
+    }
+
+    #[test]
+    fn statements_are_found_outside_brackets_only() {
+        let text = "tier a {\nset\n}\nrules: x\nset b = {}\n";
+        assert_eq!(next_statement(text, 0), Some(15));
+        assert_eq!(next_statement(text, 15), Some(24));
+        assert_eq!(next_statement(text, 24), None);
+    }
+}
