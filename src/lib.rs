@@ -10,6 +10,7 @@
 #![warn(missing_docs)]
 
 pub mod check;
+pub mod cli;
 pub mod diag;
 pub mod eval;
 pub mod image;

@@ -26,6 +26,7 @@
 //! one in force, is reported once, and is forgotten as soon as the files are
 //! good again.
 
+pub mod changes;
 pub mod control;
 pub mod settle;
 pub mod watch;

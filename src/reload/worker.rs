@@ -27,7 +27,7 @@ pub trait Pack: Send + 'static {
     fn load(&mut self) -> Result<Snapshot<Self::Sources, Self::Digest>, Unreadable>;
 
     /// Compile what was read.
-    fn build(&mut self, sources: &Self::Sources) -> Result<Self::Built, Rejection>;
+    fn build(&mut self, sources: Self::Sources) -> Result<Self::Built, Rejection>;
 
     /// The directories to watch while nothing can be read.
     fn directories(&self) -> Vec<PathBuf>;
@@ -174,7 +174,7 @@ fn pass<P: Pack>(
         return Finding::Sighted(digest);
     }
     let start = Instant::now();
-    let built = pack.build(&snapshot.sources);
+    let built = pack.build(snapshot.sources);
     let took = start.elapsed();
     let moved = match pack.load() {
         Ok(now) => now.digest != digest,

@@ -93,14 +93,14 @@ impl Pack for Files {
         })
     }
 
-    fn build(&mut self, sources: &String) -> Result<String, Rejection> {
+    fn build(&mut self, sources: String) -> Result<String, Rejection> {
         if sources.starts_with("slow") {
             self.building.store(true, Ordering::SeqCst);
             thread::sleep(Duration::from_millis(400));
         }
         match sources.ends_with("end\n") {
-            true => Ok(sources.clone()),
-            false => Err(rejection(sources)),
+            true => Ok(sources),
+            false => Err(rejection(&sources)),
         }
     }
 

@@ -1,0 +1,190 @@
+//! `edict eval`: which tier would a task be in?
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::{Exit, Format, Terminal, parse_task, policy};
+use crate::check::{ATTRIBUTES, Policy};
+use crate::diag::Files;
+use crate::eval::{Explanation, Task, explain};
+use crate::source::SourceSet;
+
+/// Say which tier a described task would be in, and why
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  edict eval policies/desktop --task 'comm=cc1plus nice=5'
+  edict eval policies/desktop --task 'comm=\"Web Content\" cgroup=/user.slice uid=1000'
+  edict eval --format json policies/desktop --task 'kthread=true runtime_avg=2ms'
+
+An attribute that is left out is unknown: every condition on it is false, and so is its
+negation. `edict explain` lists the attributes. Nothing is read from the machine: the answer is
+the same everywhere.")]
+pub(super) struct EvalArgs {
+    /// A policy file, a directory with a `policy.edict`, or `-`
+    #[arg(value_name = "PATH")]
+    path: PathBuf,
+    /// The task: pairs of attribute and value, such as `comm=nginx nice=-5`
+    #[arg(
+        long,
+        value_name = "ATTRIBUTES",
+        default_value = "",
+        allow_hyphen_values = true
+    )]
+    task: String,
+}
+
+pub(super) fn run(args: &EvalArgs, terminal: &Terminal) -> Exit {
+    let task = match parse_task(&args.task) {
+        Ok(task) => task,
+        Err(error) => return super::fail(terminal, &error.message, error.help.as_deref()),
+    };
+    let (policy, files) = match policy::valid(&args.path, terminal) {
+        Ok(valid) => valid,
+        Err(exit) => return exit,
+    };
+    let explanation = explain(&policy, &task);
+    match terminal.format() {
+        Format::Json => terminal.json(&document(&policy, &files, &explanation)),
+        Format::Plain => {
+            let verdict = verdict(&policy, &files, &explanation);
+            terminal.print(&format!("{}\t{}\n", verdict.tier, verdict.rule));
+        }
+        Format::Human => terminal.print(&picture(terminal, &policy, &files, &task, &explanation)),
+    }
+    Exit::Done
+}
+
+/// The verdict in words.
+pub(super) struct Words {
+    pub(super) tier: String,
+    pub(super) rule: String,
+    pub(super) file: String,
+    pub(super) line: u32,
+    /// The line of the policy that decided.
+    pub(super) source: String,
+}
+
+/// The names of what an explanation decides, and where the rule stands.
+pub(super) fn verdict(policy: &Policy, files: &SourceSet, explanation: &Explanation) -> Words {
+    let rule = policy.rules().get(usize::from(explanation.verdict.rule.0));
+    let tier = policy.tier(explanation.verdict.tier);
+    Words {
+        tier: tier.map_or(String::new(), |tier| tier.name.clone()),
+        rule: rule.map_or(String::new(), |rule| rule.name.clone()),
+        file: rule.map_or(String::new(), |rule| files.name(rule.span.file).to_owned()),
+        line: rule.map_or(0, |rule| rule.line),
+        source: rule.map_or(String::new(), |rule| {
+            rule.span.of(files.text(rule.span.file)).trim().to_owned()
+        }),
+    }
+}
+
+/// The steps of an explanation for programs.
+pub(super) fn trace(explanation: &Explanation) -> serde_json::Value {
+    explanation
+        .trace
+        .iter()
+        .map(|step| {
+            json!({
+                "rule": step.name,
+                "line": step.line,
+                "matched": step.matched,
+                "because": step.because,
+            })
+        })
+        .collect()
+}
+
+fn document(policy: &Policy, files: &SourceSet, explanation: &Explanation) -> serde_json::Value {
+    let words = verdict(policy, files, explanation);
+    json!({
+        "tier": words.tier,
+        "rule": words.rule,
+        "file": words.file,
+        "line": words.line,
+        "trace": trace(explanation),
+    })
+}
+
+fn picture(
+    terminal: &Terminal,
+    policy: &Policy,
+    files: &SourceSet,
+    task: &Task,
+    explanation: &Explanation,
+) -> String {
+    let words = verdict(policy, files, explanation);
+    let mut out = format!(
+        "{} by {}, {}:{}\n",
+        terminal.bold(&words.tier),
+        words.rule,
+        words.file,
+        words.line
+    );
+    out.push_str(&source_lines(terminal, &words));
+    out.push_str(&steps(terminal, explanation));
+    let unknown: Vec<&str> = ATTRIBUTES
+        .iter()
+        .filter(|about| {
+            let attribute = about.attribute;
+            task.text(attribute).is_none()
+                && task.number(attribute).is_none()
+                && task.truth(attribute).is_none()
+        })
+        .map(|about| about.name)
+        .collect();
+    let asked: Vec<&str> = unknown
+        .into_iter()
+        .filter(|name| {
+            let unknown = format!("{name} is unknown");
+            explanation
+                .trace
+                .iter()
+                .any(|step| step.because.split(", ").any(|reason| reason == unknown))
+        })
+        .collect();
+    if !asked.is_empty() {
+        out.push_str(&format!(
+            "  note: {} not given, so no condition on {} holds\n",
+            match asked.as_slice() {
+                [one] => format!("{one} is"),
+                many => format!("{} are", many.join(", ")),
+            },
+            if asked.len() == 1 { "it" } else { "them" },
+        ));
+    }
+    out
+}
+
+/// The rule as it is written, indented.
+pub(super) fn source_lines(terminal: &Terminal, words: &Words) -> String {
+    words
+        .source
+        .lines()
+        .map(|line| format!("  {}\n", terminal.dim(line.trim())))
+        .collect()
+}
+
+/// The trace, one line a rule.
+pub(super) fn steps(terminal: &Terminal, explanation: &Explanation) -> String {
+    let width = explanation
+        .trace
+        .iter()
+        .map(|step| step.name.chars().count())
+        .max()
+        .unwrap_or(0);
+    explanation
+        .trace
+        .iter()
+        .map(|step| {
+            let name = format!("{:width$}", step.name);
+            match step.matched {
+                true => format!("  {} {name}  {}\n", terminal.green("✓"), step.because),
+                false => format!("  · {name}  {}\n", terminal.dim(&step.because)),
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,142 @@
+//! `edict explain`: a page about a code or an attribute, offline.
+
+use clap::Args;
+use serde_json::json;
+
+use super::terminal::{Align, table};
+use super::{Exit, Format, Terminal, fail};
+use crate::check::{ATTRIBUTES, About, Attribute, Source, Type};
+use crate::diag::{Code, codes};
+
+/// Explain an error code or an attribute
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  edict explain E0203
+  edict explain runtime_avg
+  edict explain                lists all of them")]
+pub(super) struct ExplainArgs {
+    /// A code such as E0203, or an attribute such as `comm`; without it, all are listed
+    #[arg(value_name = "CODE|ATTRIBUTE")]
+    topic: Option<String>,
+}
+
+pub(super) fn run(args: &ExplainArgs, terminal: &Terminal) -> Exit {
+    let Some(topic) = &args.topic else {
+        return list(terminal);
+    };
+    if let Some(attribute) = Attribute::by_name(topic) {
+        explain_attribute(terminal, attribute.about());
+    } else if let Some(code) = Code::by_name(topic) {
+        explain_code(terminal, code);
+    } else {
+        return fail(
+            terminal,
+            &format!("there is no code and no attribute `{topic}`"),
+            Some(&nearest(topic)),
+        );
+    }
+    Exit::Done
+}
+
+fn nearest(topic: &str) -> String {
+    let attributes = ATTRIBUTES.iter().map(|about| about.name);
+    let upper = topic.to_uppercase();
+    attributes
+        .map(|name| (strsim::damerau_levenshtein(name, topic), name))
+        .chain(Code::ALL.iter().map(|code| {
+            (
+                strsim::damerau_levenshtein(code.as_str(), &upper),
+                code.as_str(),
+            )
+        }))
+        .filter(|(distance, _)| *distance <= 2)
+        .min()
+        .map_or_else(
+            || "`edict explain` lists them all".to_owned(),
+            |(_, name)| format!("did you mean `{name}`? `edict explain` lists them all"),
+        )
+}
+
+fn explain_code(terminal: &Terminal, code: Code) {
+    match terminal.format() {
+        Format::Json => terminal.json(&json!({
+            "code": code.as_str(),
+            "severity": code.severity().to_string(),
+            "title": code.title(),
+            "page": codes::page(code),
+        })),
+        Format::Human | Format::Plain => terminal.print(codes::page(code)),
+    }
+}
+
+fn explain_attribute(terminal: &Terminal, about: &About) {
+    if terminal.format() == Format::Json {
+        terminal.json(&json!({
+            "attribute": about.name,
+            "type": type_word(about.ty),
+            "known": source_words(about.source),
+            "range": about.range.map(|(low, high)| [low, high]),
+            "summary": about.summary,
+            "example": about.example,
+        }));
+        return;
+    }
+    let mut text = format!("{}: {}\n\n", terminal.bold(about.name), about.summary);
+    text.push_str(&format!("  type     {}\n", type_word(about.ty)));
+    if let Some((low, high)) = about.range
+        && about.ty == Type::Count
+    {
+        text.push_str(&format!("  range    {low} to {high}\n"));
+    }
+    text.push_str(&format!("  known    {}\n", source_words(about.source)));
+    text.push_str(&format!("  example  when {}\n", about.example));
+    terminal.print(&text);
+}
+
+fn list(terminal: &Terminal) -> Exit {
+    if terminal.format() == Format::Json {
+        let attributes: Vec<_> = ATTRIBUTES
+            .iter()
+            .map(|about| json!({ "name": about.name, "summary": about.summary }))
+            .collect();
+        let codes: Vec<_> = Code::ALL
+            .iter()
+            .map(|code| json!({ "code": code.as_str(), "title": code.title() }))
+            .collect();
+        terminal.json(&json!({ "attributes": attributes, "codes": codes }));
+        return Exit::Done;
+    }
+    let rows: Vec<Vec<String>> = ATTRIBUTES
+        .iter()
+        .map(|about| vec![about.name.to_owned(), about.summary.to_owned()])
+        .collect();
+    let mut text = table(&[("attribute", Align::Left), ("is", Align::Left)], &rows);
+    text.push('\n');
+    let rows: Vec<Vec<String>> = Code::ALL
+        .iter()
+        .map(|code| vec![code.as_str().to_owned(), code.title().to_owned()])
+        .collect();
+    text.push_str(&table(
+        &[("code", Align::Left), ("means", Align::Left)],
+        &rows,
+    ));
+    terminal.print(&text);
+    Exit::Done
+}
+
+fn type_word(ty: Type) -> &'static str {
+    match ty {
+        Type::Text => "text",
+        Type::Count => "number",
+        Type::Duration => "duration",
+        Type::Bool => "true or false",
+    }
+}
+
+fn source_words(source: Source) -> &'static str {
+    match source {
+        Source::Kernel => "to the kernel, whenever it changes",
+        Source::Agent => "to the agent, which tells the kernel; unknown until it has",
+    }
+}

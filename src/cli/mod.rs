@@ -1,0 +1,248 @@
+//! The command line: one verb per file, the arguments of a verb beside the
+//! function that carries it out.
+//!
+//! The contract, for every verb: results go to standard output, complaints to
+//! standard error, log lines of `run` to standard error. With `--format json`
+//! exactly one JSON document goes to standard output, also when the verb fails.
+//! The exit code says what kind of failure it was ([`Exit`]). Colours are used
+//! only on a terminal, and never where `NO_COLOR` is set. A reader that goes
+//! away (`edict … | head`) is no failure.
+
+mod check;
+mod completions;
+mod eval;
+mod explain;
+mod plan;
+mod policy;
+mod task;
+mod terminal;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use crate::diag::{self, Code, Diagnostic, Files, RenderOptions};
+pub use task::{TaskError, parse_task};
+use terminal::Terminal;
+
+/// What the exit code says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It was done.
+    Done,
+    /// It was not done: wrong arguments, no answer, no such task.
+    Failed,
+    /// The policy is not valid.
+    Invalid,
+    /// The kernel, or the state of the machine, does not allow it.
+    Refused,
+}
+
+impl Exit {
+    /// The number.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Invalid => 3,
+            Self::Refused => 4,
+        }
+    }
+}
+
+/// Govern Linux CPU scheduling by declared policy.
+#[derive(Debug, Parser)]
+#[command(
+    name = "edict",
+    bin_name = "edict",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  edict check policies/desktop                      is the policy valid?
+  edict eval policies/desktop --task 'comm=cc1'     which tier would this task be in?
+  edict run policies/desktop                        put it in force, reload when it changes
+  edict why 4711                                    why is this task in its tier?
+  edict help language                               the policy language
+
+Exit codes: 0 done, 1 failed, 2 a test or an expectation failed, 3 the policy is not valid,
+4 refused by the kernel or by the state of the machine."
+)]
+pub struct Cli {
+    #[command(flatten)]
+    output: Output,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, Args)]
+struct Output {
+    /// How results are printed: for people, for `grep` and editors, or for programs
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "human",
+        value_name = "FORMAT",
+        hide_possible_values = false
+    )]
+    format: Format,
+    /// When to use colours
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "auto",
+        value_name = "WHEN"
+    )]
+    color: Color,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Human,
+    Plain,
+    Json,
+}
+
+impl From<Format> for diag::Format {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Human => Self::Human,
+            Format::Plain => Self::Plain,
+            Format::Json => Self::Json,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Check(check::CheckArgs),
+    Eval(eval::EvalArgs),
+    Plan(plan::PlanArgs),
+    Explain(explain::ExplainArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+/// Carry out what the arguments ask for.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let matches = match Cli::command().try_get_matches_from(args) {
+        Ok(matches) => matches,
+        Err(error) => return usage(&error),
+    };
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let terminal = Terminal::new(cli.output.format, cli.output.color);
+    let exit = match cli.verb {
+        Verb::Check(args) => check::run(&args, &terminal),
+        Verb::Eval(args) => eval::run(&args, &terminal),
+        Verb::Plan(args) => plan::run(&args, &terminal),
+        Verb::Explain(args) => explain::run(&args, &terminal),
+        Verb::Completions(args) => completions::run(&args, &terminal),
+    };
+    ExitCode::from(exit.code())
+}
+
+/// What clap has to say. Help and version are results; wrong arguments are a
+/// plain failure, because 2 means something else here.
+fn usage(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    let exit = match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
+        _ => Exit::Failed,
+    };
+    ExitCode::from(exit.code())
+}
+
+/// Say what is wrong, and what kind of failure that is.
+fn complain(
+    terminal: &Terminal,
+    diagnostics: &[Diagnostic],
+    files: &dyn Files,
+    exit: Exit,
+) -> Exit {
+    match terminal.format() {
+        Format::Json => terminal.json(&serde_json::json!({
+            "ok": false,
+            "diagnostics": diag::json::describe(diagnostics, files),
+        })),
+        format => terminal.complain(&diag::render(
+            diagnostics,
+            files,
+            format.into(),
+            RenderOptions {
+                color: terminal.colors_errors(),
+                width: terminal.width(),
+            },
+        )),
+    }
+    exit
+}
+
+/// A complaint about the machine, with a code of the catalogue.
+fn refuse(terminal: &Terminal, diagnostic: Diagnostic) -> Exit {
+    let exit = match diagnostic.code {
+        Code::E0609 => Exit::Failed,
+        _ => Exit::Refused,
+    };
+    complain(terminal, &[diagnostic], &(), exit)
+}
+
+/// A complaint that needs no code: wrong arguments, no such task.
+fn fail(terminal: &Terminal, message: &str, help: Option<&str>) -> Exit {
+    if terminal.format() == Format::Json {
+        terminal.json(&serde_json::json!({
+            "ok": false,
+            "error": message,
+            "help": help,
+        }));
+    } else {
+        terminal.complain(&format!("edict: {message}\n"));
+        if let Some(help) = help {
+            terminal.complain(&format!("  help: {help}\n"));
+        }
+    }
+    Exit::Failed
+}
+
+/// The command, for completions and for `help`.
+fn command() -> clap::Command {
+    Cli::command()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_has_examples() {
+        for verb in Cli::command().get_subcommands() {
+            let help = verb.get_after_help().map(ToString::to_string);
+            assert!(
+                help.is_some_and(|help| help.starts_with("Examples:\n  edict ")),
+                "{}",
+                verb.get_name()
+            );
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What an edit has changed, in one line for the log.
+//!
+//! Two policies are compared by meaning: where something stands does not
+//! matter, and a rule that only moved is named as moved. Names are what an
+//! operator thinks in, so tiers and rules are matched by name.
+
+use std::collections::BTreeMap;
+
+use crate::check::{Cond, Policy, Rule, Tier};
+
+/// As many names are listed for each kind of change; then they are counted.
+const NAMES_MAX: usize = 4;
+
+/// The differences between two policies: `tier batch changed; rules added: a,
+/// b`. Without any, `no change in meaning`.
+pub fn between(old: &Policy, new: &Policy) -> String {
+    let mut parts = Vec::new();
+    if old.name() != new.name() {
+        parts.push(format!("policy {} instead of {}", new.name(), old.name()));
+    } else if old.version() != new.version() {
+        parts.push(format!(
+            "version {} instead of {}",
+            new.version().unwrap_or("none"),
+            old.version().unwrap_or("none")
+        ));
+    }
+    tiers(old, new, &mut parts);
+    rules(old, new, &mut parts);
+    if old.lottery() != new.lottery() {
+        parts.push("lottery changed".to_owned());
+    }
+    if parts.is_empty() {
+        return "no change in meaning".to_owned();
+    }
+    parts.join("; ")
+}
+
+fn tiers(old: &Policy, new: &Policy, parts: &mut Vec<String>) {
+    let by_name = |policy: &Policy| -> BTreeMap<String, Tier> {
+        let tiers = policy.tiers().iter().cloned();
+        tiers.map(|tier| (tier.name.clone(), tier)).collect()
+    };
+    let (before, after) = (by_name(old), by_name(new));
+    let changed = after.iter().filter_map(|(name, tier)| {
+        let fields = tier_changes(old, before.get(name)?, new, tier);
+        (!fields.is_empty()).then(|| format!("{name} ({})", fields.join(", ")))
+    });
+    list("tier", "changed", changed, parts);
+    let added = after.keys().filter(|name| !before.contains_key(*name));
+    list("tier", "added", added.cloned(), parts);
+    let removed = before.keys().filter(|name| !after.contains_key(*name));
+    list("tier", "removed", removed.cloned(), parts);
+}
+
+fn tier_changes(old: &Policy, before: &Tier, new: &Policy, after: &Tier) -> Vec<String> {
+    let names = |policy: &Policy, tier: &Tier| -> Vec<String> {
+        let preempt = tier.preempt.iter();
+        preempt
+            .filter_map(|id| policy.tier(*id))
+            .map(|tier| tier.name.clone())
+            .collect()
+    };
+    let mut fields = Vec::new();
+    if before.tickets != after.tickets {
+        fields.push(format!("tickets {} to {}", before.tickets, after.tickets));
+    }
+    if before.slice != after.slice {
+        fields.push(format!(
+            "slice {} to {}",
+            nanos(before.slice.0),
+            nanos(after.slice.0)
+        ));
+    }
+    if before.max_wait != after.max_wait {
+        let wait = |tier: &Tier| tier.max_wait.map_or("none".to_owned(), |w| nanos(w.0));
+        fields.push(format!("max_wait {} to {}", wait(before), wait(after)));
+    }
+    if before.order != after.order {
+        fields.push("order".to_owned());
+    }
+    if names(old, before) != names(new, after) {
+        fields.push("preempt".to_owned());
+    }
+    fields
+}
+
+fn rules(old: &Policy, new: &Policy, parts: &mut Vec<String>) {
+    let before = named(old);
+    let after = named(new);
+    let changed = after.iter().filter(|(name, rule)| {
+        before
+            .get(*name)
+            .is_some_and(|was| !same_rule(old, was, new, rule))
+    });
+    list("rule", "changed", changed.map(|(n, _)| n.clone()), parts);
+    let added = after.keys().filter(|name| !before.contains_key(*name));
+    list("rule", "added", added.cloned(), parts);
+    let removed = before.keys().filter(|name| !after.contains_key(*name));
+    list("rule", "removed", removed.cloned(), parts);
+    let order = |policy: &Policy, other: &BTreeMap<String, &Rule>| -> Vec<String> {
+        named_in_order(policy)
+            .into_iter()
+            .map(|(name, _)| name)
+            .filter(|name| other.contains_key(name))
+            .collect()
+    };
+    if order(old, &after) != order(new, &before) {
+        parts.push("rules in another order".to_owned());
+    }
+}
+
+/// Rules by name. A rule without a label is called after its line, which is no
+/// name: it is called after its place among the unlabelled ones instead.
+fn named_in_order(policy: &Policy) -> Vec<(String, &Rule)> {
+    let mut unlabelled = 0;
+    policy
+        .rules()
+        .iter()
+        .map(|rule| {
+            if rule.name == format!("line {}", rule.line) {
+                unlabelled += 1;
+                (format!("unlabelled {unlabelled}"), rule)
+            } else {
+                (rule.name.clone(), rule)
+            }
+        })
+        .collect()
+}
+
+fn named(policy: &Policy) -> BTreeMap<String, &Rule> {
+    named_in_order(policy).into_iter().collect()
+}
+
+fn same_rule(old: &Policy, before: &Rule, new: &Policy, after: &Rule) -> bool {
+    let tier = |policy: &Policy, rule: &Rule| policy.tier(rule.tier).map(|tier| tier.name.clone());
+    let when = match (&before.when, &after.when) {
+        (None, None) => true,
+        (Some(before), Some(after)) => same_cond(before, after),
+        _ => false,
+    };
+    when && tier(old, before) == tier(new, after)
+}
+
+fn same_cond(before: &Cond, after: &Cond) -> bool {
+    let all = |before: &[Cond], after: &[Cond]| {
+        before.len() == after.len() && before.iter().zip(after).all(|(b, a)| same_cond(b, a))
+    };
+    match (before, after) {
+        (Cond::And(before), Cond::And(after)) | (Cond::Or(before), Cond::Or(after)) => {
+            all(before, after)
+        }
+        (Cond::Not(before), Cond::Not(after)) => same_cond(before, after),
+        (Cond::Test(before, _), Cond::Test(after, _)) => before == after,
+        _ => false,
+    }
+}
+
+fn list(kind: &str, what: &str, names: impl Iterator<Item = String>, parts: &mut Vec<String>) {
+    let names: Vec<String> = names.collect();
+    let shown = names
+        .iter()
+        .take(NAMES_MAX)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(", ");
+    match names.len() {
+        0 => {}
+        1 => parts.push(format!("{kind} {shown} {what}")),
+        count if count <= NAMES_MAX => parts.push(format!("{kind}s {what}: {shown}")),
+        count => parts.push(format!(
+            "{kind}s {what}: {shown} and {} more",
+            count - NAMES_MAX
+        )),
+    }
+}
+
+/// A duration in the largest unit that holds it exactly.
+fn nanos(value: u64) -> String {
+    for (unit, size) in [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000)] {
+        if value != 0 && value % size == 0 {
+            return format!("{}{unit}", value / size);
+        }
+    }
+    format!("{value}ns")
+}
