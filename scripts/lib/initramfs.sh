@@ -2,8 +2,8 @@
 # Root file systems for the lab VM, as cpio archives. The kernel unpacks archives that simply follow each other, so what
 # never changes (busybox and the workloads) is packed once and cached, and each run adds its own small archive.
 
-# Copied into every guest when the host has them. busybox has thinner versions of some; these replace them.
-GUEST_TOOLS=(bash hackbench cyclictest chrt taskset)
+# Copied into every guest when the host has them. busybox has thinner versions of some, or none; these replace them.
+GUEST_TOOLS=(bash hackbench cyclictest chrt taskset nice setpriv unshare)
 
 # install_into ROOT HOSTFILE GUESTPATH: one regular file, mode kept, symbolic links followed.
 install_into() {

@@ -59,7 +59,7 @@ _unpack_backport() {
     { have apt-get && have dpkg; } || exit 1
     codename=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-}")
     [[ -n $codename ]] || exit 1
-    scratch=$(mktemp -d) || exit 1
+    scratch=$(mktemp -d -t edict-archive.XXXXXX) || exit 1
     # shellcheck disable=SC2064 # now: a local is gone by the time the trap runs
     trap "rm -rf '$scratch' '$half'" EXIT
     read_lists "$codename-backports"
