@@ -517,7 +517,7 @@ fn promise(block: &Block, wait: i64, at: Span, slice: i64, fields: &Fields) -> D
         None => diagnostic,
     }
     .help(format!(
-        "a task waits at least while another of its tier runs: write `{}` or more, or a shorter slice (it is {} here)",
+        "a task waits at least while another of its tier runs for a slice of {}: write `{}` or more",
         types::duration(slice),
         types::duration(slice)
     ))

@@ -3,15 +3,18 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use super::attribute::{ATTRIBUTES, Attribute, Type};
-use super::limits::{MOST_COMM_NAMES, MOST_COMM_PREFIXES};
+use super::attribute::{Attribute, Type};
+use super::limits::MOST_COMM_PREFIXES;
 use super::literals;
+use super::misfit::{
+    compared_truth, model, no_attribute, not_a_condition, too_many_names, unfit, unknown_attribute,
+};
 use super::policy::{Compare, Cond, Test};
 use super::schema::LATER_ATTRIBUTES;
 use super::scope::{Members, Scope, SetValue};
-use super::sink::{Sink, meant, nearest};
+use super::sink::Sink;
 use super::types::{self, Value};
-use crate::diag::{Code, Diagnostic, Span, shown};
+use crate::diag::{Code, Diagnostic, Span};
 use crate::syntax::ast::{Expr, Kind, Operator};
 
 /// What typing a condition needs to know.
@@ -140,7 +143,7 @@ impl Conditions<'_> {
             }
             Operator::Under => Cond::Test(self.under(attribute, right)?, span),
             Operator::StartsWith => Cond::Test(self.starts_with(attribute, right)?, span),
-            _ => Cond::Test(self.compare(attribute, operator, right, span)?, span),
+            _ => Cond::Test(self.compare(attribute, operator, right)?, span),
         };
         Some(match operator {
             Operator::NotEqual | Operator::NotIn => Cond::Not(Box::new(cond)),
@@ -420,13 +423,7 @@ impl Conditions<'_> {
     }
 
     /// A comparison with one value.
-    fn compare(
-        &mut self,
-        attribute: Attribute,
-        operator: Operator,
-        right: &Expr,
-        span: Span,
-    ) -> Option<Test> {
+    fn compare(&mut self, attribute: Attribute, operator: Operator, right: &Expr) -> Option<Test> {
         let about = attribute.about();
         let at = right.span();
         if self.is_set(right) {
@@ -461,7 +458,7 @@ impl Conditions<'_> {
                 Some(Test::TextIn(attribute, Arc::new(BTreeSet::from([text]))))
             }
             (Type::Count, Value::Count(number)) | (Type::Duration, Value::Duration(number)) => {
-                if let Some(problem) = literals::always(attribute, operator, number, span, at) {
+                if let Some(problem) = literals::always(attribute, operator, number, at) {
                     return self.refuse(problem);
                 }
                 Some(Test::Number(attribute, compare(operator), number))
@@ -497,128 +494,4 @@ fn compare(operator: Operator) -> Compare {
         Operator::GreaterEqual => Compare::Ge,
         _ => Compare::Eq,
     }
-}
-
-fn too_many_names(span: Option<Span>) -> Diagnostic {
-    let diagnostic = Diagnostic::new(
-        Code::E0404,
-        format!("more than {MOST_COMM_NAMES} names that `comm` is compared with"),
-    );
-    match span {
-        Some(span) => diagnostic.label(span, "the limit is crossed here"),
-        None => diagnostic,
-    }
-    .help("use prefixes, or test `exe` or `cgroup`")
-}
-
-fn not_a_condition(span: Span, what: &str) -> Diagnostic {
-    Diagnostic::new(Code::E0301, format!("{what} is not a condition")).label(span, what)
-}
-
-fn model(name: &str, span: Span) -> Diagnostic {
-    Diagnostic::new(
-        Code::E0503,
-        format!("`{}()`: models are not in this version", shown(name)),
-    )
-    .label(span, "a model")
-    .help("test what the model would look at, such as `runtime_avg` or `wake_rate`")
-}
-
-/// What to say about an attribute that is not there.
-fn unknown_attribute(name: &str, span: Span) -> Diagnostic {
-    if LATER_ATTRIBUTES.contains(&name) {
-        let instead = match name {
-            "user" => Some("compare `uid` with the number of the user"),
-            "unit" => Some("test `cgroup`: a service runs in `/system.slice/NAME.service`"),
-            "cmdline" => Some("test `comm` or `exe`"),
-            "container" => Some("test `cgroup`"),
-            _ => None,
-        };
-        return Diagnostic::new(
-            Code::E0503,
-            format!("the attribute `{name}` is not in this version"),
-        )
-        .label(span, "")
-        .maybe_help(instead.map(str::to_owned));
-    }
-    let names = ATTRIBUTES.iter().map(|about| about.name);
-    let alias = match name {
-        "name" | "process" | "task" => Some("comm"),
-        "path" | "program" | "executable" | "binary" => Some("exe"),
-        "priority" | "prio" => Some("nice"),
-        "slice" | "service" => Some("cgroup"),
-        "kernel_thread" => Some("kthread"),
-        _ => None,
-    };
-    Diagnostic::new(Code::E0201, format!("unknown attribute `{}`", shown(name)))
-        .label(span, "no such attribute")
-        .maybe_help(
-            match alias.filter(|_| nearest(name, names.clone()).is_none()) {
-                Some(alias) => Some(format!("did you mean `{alias}`?")),
-                None => meant(name, names, "attribute"),
-            },
-        )
-}
-
-fn no_attribute(operator: Operator, span: Span, right: &Expr) -> Diagnostic {
-    let diagnostic = Diagnostic::new(
-        Code::E0314,
-        format!("no attribute on the left of `{}`", operator.as_str()),
-    )
-    .label(span, "expected an attribute");
-    let swapped = match operator {
-        Operator::Equal => "==",
-        Operator::NotEqual => "!=",
-        Operator::Less => ">",
-        Operator::LessEqual => ">=",
-        Operator::Greater => "<",
-        Operator::GreaterEqual => "<=",
-        _ => return diagnostic,
-    };
-    match &right.bare().kind {
-        Kind::Name(name) if Attribute::by_name(name).is_some() => {
-            diagnostic.help(format!("turn it around: `{name} {swapped} …`"))
-        }
-        _ => diagnostic,
-    }
-}
-
-fn compared_truth(name: &str, operator: Operator, right: &Expr, span: Span) -> Diagnostic {
-    let truth = match (&right.bare().kind, operator) {
-        (Kind::Truth(truth), Operator::Equal) => Some(*truth),
-        (Kind::Truth(truth), Operator::NotEqual) => Some(!truth),
-        _ => None,
-    };
-    let help = match truth {
-        Some(true) => format!("write `{name}`"),
-        Some(false) => format!("write `not {name}`"),
-        None => format!("write `{name}` or `not {name}`"),
-    };
-    Diagnostic::new(Code::E0309, format!("`{name}` is a condition by itself"))
-        .label(span, "a truth value is not compared")
-        .help(help)
-}
-
-/// Whether an operator has no meaning for an attribute.
-fn unfit(attribute: Attribute, operator: Operator, place: Span) -> Option<Diagnostic> {
-    let about = attribute.about();
-    let is_path = matches!(attribute, Attribute::Exe | Attribute::Cgroup);
-    let is_text = about.ty == Type::Text;
-    let (fits, help) = match operator {
-        Operator::Less | Operator::LessEqual | Operator::Greater | Operator::GreaterEqual => (
-            !is_text,
-            "texts have no order; use `==`, `in` or `starts with`",
-        ),
-        Operator::Under => (is_path, "`under` is for paths: `exe` and `cgroup`"),
-        Operator::StartsWith => (is_text, "compare numbers with `==`, `<` and `>`"),
-        _ => (true, ""),
-    };
-    (!fits).then(|| {
-        Diagnostic::new(
-            Code::E0308,
-            format!("`{attribute}` has no operator `{}`", operator.as_str()),
-        )
-        .label(place, format!("`{attribute}` is {}", about.ty.phrase()))
-        .help(help)
-    })
 }

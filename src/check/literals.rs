@@ -109,7 +109,6 @@ pub(super) fn always(
     attribute: Attribute,
     operator: Operator,
     number: i64,
-    span: Span,
     at: Span,
 ) -> Option<Diagnostic> {
     let (low, high) = attribute.about().range?;
@@ -126,15 +125,18 @@ pub(super) fn always(
         Operator::GreaterEqual if number > high => false,
         _ => return None,
     };
-    let verdict = if outcome {
-        "always true"
+    let (verdict, cure) = if outcome {
+        (
+            "always true",
+            "leave the comparison out, or correct the number",
+        )
     } else {
-        "always false"
+        ("always false", "delete the rule, or correct the number")
     };
     Some(
         Diagnostic::new(Code::E0305, format!("a comparison that is {verdict}"))
-            .label(span, verdict)
-            .label(at, range_text(attribute, low, high)),
+            .label(at, range_text(attribute, low, high))
+            .help(cure),
     )
 }
 

@@ -16,7 +16,10 @@ mod blocks;
 mod conditions;
 mod limits;
 mod literals;
+mod misfit;
+mod partition;
 mod policy;
+mod reach;
 mod rules;
 pub mod schema;
 mod scope;
@@ -428,6 +431,11 @@ impl<'a> Checker<'a> {
             typed.get_or_insert(rules);
         }
         let rules = typed?;
+        rules.complain_of_reach(&names, &mut self.sink);
+        if self.sink.has_errors() {
+            // What is not used may be used where the mistake is.
+            return None;
+        }
         for (index, (_, name, span)) in named.iter().enumerate() {
             if !rules.tiers.contains(&tier_id(index)) {
                 self.sink.push(
@@ -438,9 +446,6 @@ impl<'a> Checker<'a> {
             }
         }
         self.scope.warn_unused(root.file(), &mut self.sink);
-        if self.sink.has_errors() {
-            return None;
-        }
         let Head {
             name,
             version,

@@ -7,6 +7,7 @@ use super::blocks::{first_word, tier_id};
 use super::conditions::Conditions;
 use super::limits::{self, MOST_CLAUSES, MOST_RULES};
 use super::policy::{Rule, TierId};
+use super::reach::{self, Finding};
 use super::scope::{Scope, proper, unknown_tier};
 use super::sink::Sink;
 use crate::diag::{Code, Diagnostic, Lines, Span, shown};
@@ -26,6 +27,97 @@ pub(super) struct Rules {
     pub(super) rules: Vec<Typed>,
     /// The tiers that some rule names, even a wrong rule.
     pub(super) tiers: HashSet<TierId>,
+    clauses: u64,
+}
+
+impl Rules {
+    /// Complains of rules that never match, always match, or are never reached.
+    pub(super) fn complain_of_reach(&self, names: &[&str], sink: &mut Sink) {
+        if self.clauses > MOST_CLAUSES {
+            return;
+        }
+        let conds: Vec<_> = self
+            .rules
+            .iter()
+            .map(|typed| typed.rule.when.as_ref())
+            .collect();
+        for finding in reach::analyse(&conds) {
+            let diagnostic = match finding {
+                Finding::Never(index) => self.rules.get(index).map(never),
+                Finding::Always(index) => self.rules.get(index).map(|typed| always(typed, names)),
+                Finding::Unreachable(index, by) => self.rules.get(index).map(|typed| {
+                    let by: Vec<&Typed> = by.iter().filter_map(|by| self.rules.get(*by)).collect();
+                    unreachable_rule(typed, &by)
+                }),
+            };
+            diagnostic
+                .into_iter()
+                .for_each(|diagnostic| sink.push(diagnostic));
+        }
+    }
+}
+
+/// How messages call a rule.
+fn called(rule: &Rule) -> String {
+    if rule.name.starts_with("line ") {
+        format!("the rule on {}", rule.name)
+    } else {
+        format!("rule `{}`", rule.name)
+    }
+}
+
+fn never(typed: &Typed) -> Diagnostic {
+    Diagnostic::new(
+        Code::E0204,
+        format!("{} asks for what no task can be", called(&typed.rule)),
+    )
+    .label(typed.when, "never true")
+    .help("one part of the condition excludes another; look for `and` where `or` is meant")
+}
+
+fn always(typed: &Typed, tiers: &[&str]) -> Diagnostic {
+    let tier = tiers.get(usize::from(typed.rule.tier.0)).copied();
+    Diagnostic::new(
+        Code::E0205,
+        format!("{} matches every task", called(&typed.rule)),
+    )
+    .label(typed.when, "always true")
+    .help(format!(
+        "write `otherwise -> {}` at the end instead, or correct the condition",
+        shown(tier.unwrap_or("TIER"))
+    ))
+}
+
+fn unreachable_rule(typed: &Typed, by: &[&Typed]) -> Diagnostic {
+    let name = called(&typed.rule);
+    let mut diagnostic = Diagnostic::new(Code::E0203, format!("{name} can never match"))
+        .label(typed.head, "unreachable");
+    match by {
+        [one] => {
+            let bare = name.trim_start_matches("rule ");
+            diagnostic = diagnostic.label(
+                one.when,
+                format!("every task that reaches {bare} is already taken here"),
+            );
+            let other = called(&one.rule);
+            let other = other.trim_start_matches("rule ");
+            if one.rule.tier == typed.rule.tier {
+                diagnostic.help(format!("delete {bare}; {other} leads to the same tier"))
+            } else {
+                diagnostic.help(format!("move {bare} above {other}, or delete it"))
+            }
+        }
+        several => {
+            // The whole list would bury the rule itself.
+            for one in several.iter().take(4) {
+                diagnostic = diagnostic.label(one.when, "takes a part of its tasks");
+            }
+            diagnostic.help(format!(
+                "{} rules above take all of its tasks together; move it up, or delete it",
+                several.len()
+            ))
+        }
+    }
 }
 
 pub(super) fn rules(
@@ -38,6 +130,7 @@ pub(super) fn rules(
     let mut out = Rules {
         rules: Vec::new(),
         tiers: HashSet::new(),
+        clauses: 0,
     };
     let mut examined: HashSet<(Attribute, String, Operator)> = HashSet::new();
     let mut labels: BTreeMap<&str, Span> = BTreeMap::new();
@@ -138,6 +231,7 @@ pub(super) fn rules(
             head: rule.label.as_ref().map_or(span, ast::Name::span),
         });
     }
+    out.clauses = clauses;
     match (otherwise, last) {
         (None, _) => sink.push(
             Diagnostic::new(Code::E0209, "the rules have no `otherwise`")

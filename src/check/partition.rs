@@ -1,0 +1,344 @@
+//! Divides the values of an attribute into classes: two values are in one class
+//! when every test of the policy answers alike for them.
+//!
+//! There are endless texts, but only finitely many answers. A text either is one
+//! of those that tests name, or it is not, and then only the prefixes it has
+//! matter. So the classes of a text attribute are found from one value for each
+//! text that is named and one for each prefix ("starts with this, with no longer
+//! one, and is not named"); those of a number from the numbers next to each one
+//! that is named. Of a class nothing is kept but its answers.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::attribute::{Attribute, Type};
+use super::literals::COMM_BYTES;
+use super::policy::{Compare, Cond, Test};
+
+/// A set of small numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Bits(Vec<u64>);
+
+impl Bits {
+    pub(super) fn none(size: usize) -> Self {
+        Self(vec![0; size.div_ceil(64)])
+    }
+
+    pub(super) fn all(size: usize) -> Self {
+        let mut bits = Self::none(size);
+        (0..size).for_each(|index| bits.set(index));
+        bits
+    }
+
+    pub(super) fn set(&mut self, index: usize) {
+        if let Some(word) = self.0.get_mut(index / 64) {
+            *word |= 1 << (index % 64);
+        }
+    }
+
+    pub(super) fn has(&self, index: usize) -> bool {
+        self.0
+            .get(index / 64)
+            .is_some_and(|word| word & (1 << (index % 64)) != 0)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
+
+    /// How much work one operation is.
+    pub(super) fn words(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn and(&self, other: &Self) -> Self {
+        self.zip(other, |a, b| a & b)
+    }
+
+    pub(super) fn without(&self, other: &Self) -> Self {
+        self.zip(other, |a, b| a & !b)
+    }
+
+    pub(super) fn meets(&self, other: &Self) -> bool {
+        self.0.iter().zip(&other.0).any(|(a, b)| a & b != 0)
+    }
+
+    fn zip(&self, other: &Self, op: impl Fn(u64, u64) -> u64) -> Self {
+        Self(
+            self.0
+                .iter()
+                .zip(&other.0)
+                .map(|(a, b)| op(*a, *b))
+                .collect(),
+        )
+    }
+}
+
+/// The classes of one attribute.
+#[derive(Debug)]
+pub(super) struct Partition<'a> {
+    tests: Vec<&'a Test>,
+    /// For each class the tests that are true in it; none for "unknown".
+    classes: Vec<Option<Bits>>,
+}
+
+impl<'a> Partition<'a> {
+    /// How many classes there are.
+    pub(super) fn len(&self) -> usize {
+        self.classes.len()
+    }
+
+    /// The classes in which a test is true, or false. A test of an unknown value
+    /// is neither.
+    pub(super) fn mask(&self, test: &Test, wanted: bool) -> Bits {
+        let mut mask = Bits::none(self.classes.len());
+        let Ok(index) = self.tests.binary_search_by(|known| order(known, test)) else {
+            return mask;
+        };
+        for (class, answers) in self.classes.iter().enumerate() {
+            if answers.as_ref().is_some_and(|a| a.has(index) == wanted) {
+                mask.set(class);
+            }
+        }
+        mask
+    }
+
+    fn new(attribute: Attribute, mut tests: Vec<&'a Test>) -> Self {
+        tests.sort_by(|a, b| order(a, b));
+        tests.dedup_by(|a, b| order(a, b).is_eq());
+        let mut found: HashMap<Bits, ()> = HashMap::new();
+        let mut classes = Vec::new();
+        let mut add = |answers: Bits| {
+            if found.insert(answers.clone(), ()).is_none() {
+                classes.push(Some(answers));
+            }
+        };
+        match attribute.about().ty {
+            Type::Text => texts(attribute, &tests, &mut add),
+            Type::Bool => {
+                add(Bits::none(tests.len()));
+                add(Bits::all(tests.len()));
+            }
+            Type::Count | Type::Duration => numbers(attribute, &tests, &mut add),
+        }
+        if may_be_unknown(attribute) {
+            classes.push(None);
+        }
+        Self { tests, classes }
+    }
+}
+
+/// Whether a task can be without a value of the attribute for a while.
+fn may_be_unknown(attribute: Attribute) -> bool {
+    matches!(
+        attribute,
+        Attribute::Exe | Attribute::Cgroup | Attribute::RuntimeAvg | Attribute::WakeRate
+    )
+}
+
+/// The partitions of all attributes that some condition tests.
+pub(super) fn partitions<'a>(
+    conds: impl Iterator<Item = &'a Cond>,
+) -> BTreeMap<Attribute, Partition<'a>> {
+    let mut tests: BTreeMap<Attribute, Vec<&'a Test>> = BTreeMap::new();
+    for cond in conds {
+        collect(cond, &mut tests);
+    }
+    tests
+        .into_iter()
+        .map(|(attribute, tests)| (attribute, Partition::new(attribute, tests)))
+        .collect()
+}
+
+fn collect<'a>(cond: &'a Cond, tests: &mut BTreeMap<Attribute, Vec<&'a Test>>) {
+    match cond {
+        Cond::And(members) | Cond::Or(members) => members.iter().for_each(|m| collect(m, tests)),
+        Cond::Not(inner) => collect(inner, tests),
+        Cond::Test(test, _) => tests.entry(test.attribute()).or_default().push(test),
+    }
+}
+
+/// Any total order of the tests of one attribute. Shared sets are compared by
+/// address first, so that a large set is not walked for each use.
+fn order(a: &Test, b: &Test) -> std::cmp::Ordering {
+    use std::sync::Arc;
+    let rank = |test: &Test| match test {
+        Test::TextIn(..) => 0,
+        Test::StartsWith(..) => 1,
+        Test::Under(..) => 2,
+        Test::Number(..) => 3,
+        Test::NumberIn(..) => 4,
+        Test::IsTrue(..) => 5,
+    };
+    match (a, b) {
+        (Test::TextIn(_, a), Test::TextIn(_, b)) | (Test::Under(_, a), Test::Under(_, b)) => {
+            if Arc::ptr_eq(a, b) {
+                std::cmp::Ordering::Equal
+            } else {
+                a.cmp(b)
+            }
+        }
+        (Test::StartsWith(_, a), Test::StartsWith(_, b)) => a.cmp(b),
+        (Test::Number(_, op_a, a), Test::Number(_, op_b, b)) => {
+            (*op_a as u8, a).cmp(&(*op_b as u8, b))
+        }
+        (Test::NumberIn(_, a), Test::NumberIn(_, b)) => a.cmp(b),
+        (a, b) => rank(a).cmp(&rank(b)),
+    }
+}
+
+/// Finds the answers that are possible for a text.
+fn texts(attribute: Attribute, tests: &[&Test], add: &mut dyn FnMut(Bits)) {
+    let none = Bits::none(tests.len());
+    let mut named: HashMap<Vec<u8>, Bits> = HashMap::new();
+    let mut prefixes: HashMap<Vec<u8>, Bits> = HashMap::new();
+    for (index, test) in tests.iter().enumerate() {
+        let mark = |map: &mut HashMap<Vec<u8>, Bits>, text: Vec<u8>| {
+            map.entry(text).or_insert_with(|| none.clone()).set(index);
+        };
+        match test {
+            Test::TextIn(_, texts) => {
+                for text in texts.iter() {
+                    mark(&mut named, text.as_bytes().to_vec());
+                }
+            }
+            Test::StartsWith(_, prefix) => mark(&mut prefixes, prefix.as_bytes().to_vec()),
+            Test::Under(_, paths) => {
+                for path in paths.iter() {
+                    mark(&mut named, path.as_bytes().to_vec());
+                    let inside = if path == "/" {
+                        path.clone()
+                    } else {
+                        format!("{path}/")
+                    };
+                    mark(&mut prefixes, inside.into_bytes());
+                }
+            }
+            _ => {}
+        }
+    }
+    let lengths: BTreeSet<usize> = prefixes.keys().map(Vec::len).collect();
+    // Every prefix that a text has.
+    let prefixed = |text: &[u8]| {
+        let mut answers = none.clone();
+        for length in lengths.iter().take_while(|length| **length <= text.len()) {
+            let start = text.get(..*length).unwrap_or(text);
+            if let Some(more) = prefixes.get(start) {
+                answers = answers.zip(more, |a, b| a | b);
+            }
+        }
+        answers
+    };
+    for (text, answers) in &named {
+        add(prefixed(text).zip(answers, |a, b| a | b));
+    }
+    let is_comm = attribute == Attribute::Comm;
+    for prefix in prefixes.keys() {
+        // A name that fills all bytes has no longer one, so it stands for itself;
+        // if it is named as well, that was added above.
+        let full = is_comm && prefix.len() >= COMM_BYTES;
+        if !full || !named.contains_key(prefix) {
+            add(prefixed(prefix));
+        }
+    }
+    // A text that is not named and has no prefix but those that all have.
+    add(prefixed(if is_comm { b"" } else { b"/" }));
+}
+
+/// Finds the answers that are possible for a number.
+fn numbers(attribute: Attribute, tests: &[&Test], add: &mut dyn FnMut(Bits)) {
+    let (low, high) = attribute.about().range.unwrap_or((i64::MIN, i64::MAX));
+    let mut values = BTreeSet::from([low, high]);
+    let mut near = |value: i64| {
+        for value in [value.saturating_sub(1), value, value.saturating_add(1)] {
+            if (low..=high).contains(&value) {
+                values.insert(value);
+            }
+        }
+    };
+    for test in tests {
+        match test {
+            Test::Number(_, _, value) => near(*value),
+            Test::NumberIn(_, members) => members.iter().for_each(|member| near(*member)),
+            _ => {}
+        }
+    }
+    for value in values {
+        let mut answers = Bits::none(tests.len());
+        for (index, test) in tests.iter().enumerate() {
+            let holds = match test {
+                Test::Number(_, compare, bound) => match compare {
+                    Compare::Eq => value == *bound,
+                    Compare::Lt => value < *bound,
+                    Compare::Le => value <= *bound,
+                    Compare::Gt => value > *bound,
+                    Compare::Ge => value >= *bound,
+                },
+                Test::NumberIn(_, members) => members.contains(&value),
+                _ => false,
+            };
+            if holds {
+                answers.set(index);
+            }
+        }
+        add(answers);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn set(texts: &[&str]) -> Arc<BTreeSet<String>> {
+        Arc::new(texts.iter().map(|text| (*text).to_owned()).collect())
+    }
+
+    fn classes(attribute: Attribute, tests: &[Test]) -> usize {
+        Partition::new(attribute, tests.iter().collect()).len()
+    }
+
+    #[test]
+    fn names_fall_into_few_classes() {
+        let a = Test::TextIn(Attribute::Comm, set(&["x", "y"]));
+        let b = Test::TextIn(Attribute::Comm, set(&["y", "z"]));
+        // x, y, z, anything else
+        assert_eq!(
+            classes(Attribute::Comm, &[a.clone(), b.clone(), a.clone()]),
+            4
+        );
+        let p = Test::StartsWith(Attribute::Comm, "y".into());
+        // and: y…, which is in neither
+        assert_eq!(classes(Attribute::Comm, &[a, b, p]), 5);
+    }
+
+    #[test]
+    fn a_full_name_leaves_no_room_for_a_longer_one() {
+        let full = "a".repeat(COMM_BYTES);
+        let prefix = Test::StartsWith(Attribute::Comm, full.clone());
+        let named = Test::TextIn(Attribute::Comm, set(&[&full]));
+        assert_eq!(classes(Attribute::Comm, &[prefix, named]), 2);
+    }
+
+    #[test]
+    fn paths_know_components_and_may_be_unknown() {
+        let under = Test::Under(Attribute::Exe, set(&["/usr"]));
+        let prefix = Test::StartsWith(Attribute::Exe, "/usr".into());
+        // under /usr; /usrx; anything else; unknown
+        assert_eq!(classes(Attribute::Exe, &[under, prefix]), 4);
+        let all = Test::Under(Attribute::Cgroup, set(&["/"]));
+        assert_eq!(classes(Attribute::Cgroup, &[all]), 2);
+    }
+
+    #[test]
+    fn numbers_are_told_apart_at_their_bounds() {
+        let test = |compare, value| Test::Number(Attribute::Nice, compare, value);
+        let tests = [
+            test(Compare::Lt, 0),
+            test(Compare::Le, 0),
+            test(Compare::Gt, 18),
+        ];
+        // < 0; 0; 1 to 18; 19
+        assert_eq!(classes(Attribute::Nice, &tests), 4);
+    }
+}

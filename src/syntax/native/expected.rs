@@ -1,0 +1,186 @@
+//! Says in words where the grammar stopped and what it would have taken.
+
+use pest::error::{ErrorVariant, InputLocation};
+
+use super::{Builder, Rule};
+use crate::diag::{Code, Diagnostic, Span, shown};
+
+/// Spellings of operators that people try, and what they mean.
+const OPERATORS: [(&[&str], &str); 5] = [
+    (
+        &[
+            "startswith",
+            "starts_with",
+            "startsWith",
+            "beginswith",
+            "begins",
+            "prefix",
+        ],
+        "starts with",
+    ),
+    (&["is", "equals", "eq", "equal"], "=="),
+    (&["isnt", "ne", "neq"], "!="),
+    (&["isin", "within", "of", "one"], "in"),
+    (&["below", "inside", "beneath"], "under"),
+];
+
+impl Builder<'_> {
+    /// What pest found, in words.
+    pub(super) fn unexpected(&self, error: &pest::error::Error<Rule>) -> Diagnostic {
+        let at = match error.location {
+            InputLocation::Pos(at) | InputLocation::Span((at, _)) => at,
+        };
+        let at = self.base + at;
+        let rest = self.text.get(at..).unwrap_or("");
+        let found = token(rest);
+        let span = Span::new(self.file, at, at + found.len());
+        let mut wanted: Vec<&str> = Vec::new();
+        if let ErrorVariant::ParsingError { positives, .. } = &error.variant {
+            for shape in positives {
+                let name = described(*shape);
+                if !name.is_empty() && !wanted.contains(&name) {
+                    wanted.push(name);
+                }
+            }
+        }
+        let wanted = match wanted.split_last() {
+            None => String::new(),
+            Some((last, [])) => (*last).to_owned(),
+            Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        };
+        let what = if rest.is_empty() {
+            "the end of the file".to_owned()
+        } else {
+            format!("`{}`", shown(found))
+        };
+        let label = if wanted.is_empty() {
+            String::new()
+        } else {
+            format!("expected {wanted}")
+        };
+        let help = self.suggestion(at, found, &wanted);
+        Diagnostic::new(Code::E0101, format!("unexpected {what}"))
+            .label(span, label)
+            .maybe_help(help)
+    }
+
+    /// What was probably meant by a word that has no place here.
+    fn suggestion(&self, at: usize, found: &str, wanted: &str) -> Option<String> {
+        if wanted.contains("operator") {
+            let spelled = OPERATORS
+                .iter()
+                .find(|(words, _)| words.contains(&found))
+                .map(|(_, operator)| *operator);
+            let near = || {
+                ["and", "or", "in", "under", "starts with"]
+                    .into_iter()
+                    .find(|word| {
+                        found.len() > 1
+                            && found.len() < 16
+                            && strsim::osa_distance(word, found) == 1
+                    })
+            };
+            if let Some(operator) = spelled.or_else(near) {
+                return Some(format!("did you mean `{operator}`?"));
+            }
+        }
+        // A misspelt `when` looks like the start of something else until what
+        // follows does not fit.
+        let before = self.text.get(..at).unwrap_or("");
+        let line = before.rsplit('\n').next().unwrap_or("");
+        let first = line
+            .rsplit(':')
+            .next()
+            .unwrap_or("")
+            .split_whitespace()
+            .next()
+            .unwrap_or(found);
+        ["when", "otherwise"]
+            .into_iter()
+            .find(|word| {
+                *word != first
+                    && first.len() < 16
+                    && strsim::osa_distance(word, first) <= word.len() / 4
+            })
+            .map(|word| format!("did you mean `{word}` by `{}`?", shown(first)))
+    }
+}
+
+/// The token that a text begins with, to print.
+fn token(rest: &str) -> &str {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+    let mut chars = rest.chars();
+    let Some(first) = chars.next() else {
+        return "";
+    };
+    let length = if is_word(first) {
+        rest.find(|c: char| !is_word(c)).unwrap_or(rest.len())
+    } else if first == '"' {
+        let body = chars.as_str();
+        body.find(['"', '\n']).map_or(rest.len(), |at| at + 2)
+    } else {
+        first.len_utf8()
+    };
+    rest.get(..length.min(rest.len())).unwrap_or(rest)
+}
+
+/// What a rule of the grammar is called in messages; empty for what is better
+/// not suggested.
+fn described(shape: Rule) -> &'static str {
+    match shape {
+        Rule::EOI
+        | Rule::statement
+        | Rule::rule
+        | Rule::block
+        | Rule::definition
+        | Rule::field
+        | Rule::directive
+        | Rule::use_statement
+        | Rule::expect_statement => "a statement",
+        Rule::word | Rule::name | Rule::title | Rule::target => "a name",
+        Rule::expression
+        | Rule::primary
+        | Rule::prefix
+        | Rule::group
+        | Rule::set
+        | Rule::list
+        | Rule::call
+        | Rule::call_head
+        | Rule::text
+        | Rule::number
+        | Rule::boolean
+        | Rule::not
+        | Rule::minus => "a value",
+        Rule::infix
+        | Rule::and
+        | Rule::or
+        | Rule::not_in
+        | Rule::r#in
+        | Rule::under
+        | Rule::starts_with
+        | Rule::like
+        | Rule::matches
+        | Rule::contains
+        | Rule::ends_with
+        | Rule::less_equal
+        | Rule::greater_equal
+        | Rule::less
+        | Rule::greater
+        | Rule::equal
+        | Rule::not_equal
+        | Rule::dots
+        | Rule::plus
+        | Rule::times
+        | Rule::divide => "an operator",
+        Rule::open => "`{`",
+        Rule::close => "`}`",
+        Rule::colon => "`:`",
+        Rule::arrow | Rule::plain_arrow => "`->`",
+        Rule::assign | Rule::plain_assign => "`=`",
+        Rule::when_word => "`when`",
+        Rule::otherwise_word => "`otherwise`",
+        Rule::for_word => "`for`",
+        Rule::within_word => "`within`",
+        _ => "",
+    }
+}
