@@ -9,6 +9,13 @@
 //! the samples, not of single classifications.
 //!
 //! `cargo bench --bench classify`, as root.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
 
 #[path = "../tests/support/mod.rs"]
 mod support;

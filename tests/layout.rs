@@ -1,4 +1,11 @@
 //! The layout of a bank in Rust is the one that the C compiler gives it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
 #![cfg(feature = "live")]
 
 mod support;

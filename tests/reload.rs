@@ -2,6 +2,13 @@
 //!
 //! Real files and real inotify; only the kernel is missing: the engine keeps
 //! what was committed in a list. The policy is a text whose last line is `end`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
 #![cfg(feature = "live")]
 
 #[path = "reload/rig.rs"]

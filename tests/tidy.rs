@@ -3,6 +3,13 @@
 //!
 //! The rules are written down in ARCHITECTURE.md; this test is what makes them
 //! true. It reads the sources as text, without the parts under `#[cfg(test)]`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -24,6 +24,9 @@ pub(super) enum Value {
     Truth(bool),
 }
 
+/// Makes a value of some type out of a number.
+type Make = fn(i64) -> Value;
+
 impl Value {
     /// The type with its article.
     pub(super) fn phrase(&self) -> &'static str {
@@ -46,9 +49,9 @@ impl Value {
     }
 
     /// The number inside and what makes the type again out of a number.
-    fn number(&self) -> Option<(i64, fn(i64) -> Self)> {
+    fn number(&self) -> Option<(i64, Make)> {
         Some(match self {
-            Self::Count(n) => (*n, Self::Count as fn(i64) -> Self),
+            Self::Count(n) => (*n, Self::Count as Make),
             Self::Duration(n) => (*n, Self::Duration),
             Self::Ratio(n) => (*n, Self::Ratio),
             Self::Bytes(n) => (*n, Self::Bytes),
@@ -245,7 +248,7 @@ fn binary(
             return None;
         }
         Operator::Divide if counts(&b) => (x.checked_div(y), make_x),
-        Operator::Divide if same => (x.checked_div(y), Value::Count as fn(i64) -> Value),
+        Operator::Divide if same => (x.checked_div(y), Value::Count as Make),
         _ => {
             sink.push(
                 Diagnostic::new(

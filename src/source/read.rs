@@ -25,8 +25,11 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
-    // The types of the fields of `stat` differ between architectures.
-    #[allow(clippy::unnecessary_cast, clippy::cast_possible_wrap)]
+    #[allow(
+        clippy::unnecessary_cast,
+        clippy::cast_possible_wrap,
+        reason = "the types of these fields differ between architectures"
+    )]
     pub(super) fn of(stat: &Stat) -> Self {
         Self {
             device: stat.st_dev as u64,

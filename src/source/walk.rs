@@ -305,9 +305,9 @@ impl Store for Pack {
         let found = self.walk(&start, &path).map_err(|dead| {
             refusal(
                 match dead {
-                    Dead::Refused(diagnostic) => diagnostic,
-                    Dead::Missing if span.is_none() => Box::new(self.no_policy()),
-                    Dead::Missing => Box::new(read::unreadable(&shown(&path), Errno::NOENT)),
+                    Dead::Refused(diagnostic) => *diagnostic,
+                    Dead::Missing if span.is_none() => self.no_policy(),
+                    Dead::Missing => read::unreadable(&shown(&path), Errno::NOENT),
                 },
                 span,
             )
@@ -330,7 +330,7 @@ impl Store for Pack {
             Vec::new()
         } else {
             let Some(holder) = found.holder.last() else {
-                return Err(refusal(Box::new(escape(&shown(&path))), span));
+                return Err(refusal(escape(&shown(&path)), span));
             };
             let bytes = read::read(
                 holder.handle.as_fd(),
@@ -340,7 +340,7 @@ impl Store for Pack {
                 limit,
             )
             .map_err(|obstacle| match obstacle {
-                Obstacle::Refused(diagnostic) => refusal(diagnostic, span),
+                Obstacle::Refused(diagnostic) => refusal(*diagnostic, span),
                 Obstacle::Changed => changed(&name, span),
             })?;
             self.bases.push(found.base.clone());
@@ -445,9 +445,9 @@ fn yaml(printed: &str) -> Diagnostic {
     .help("write the policy in the block form; see `edict help language`")
 }
 
-fn refusal(diagnostic: Box<Diagnostic>, span: Option<Span>) -> Refusal {
+fn refusal(diagnostic: Diagnostic, span: Option<Span>) -> Refusal {
     Refusal {
-        diagnostic: Box::new(with_label(*diagnostic, span, "included here")),
+        diagnostic: Box::new(with_label(diagnostic, span, "included here")),
         transient: false,
     }
 }

@@ -1,4 +1,5 @@
 //! The classifier compiled for the host.
+#![allow(unsafe_code, reason = "it is C, called")]
 
 use super::facts::Facts;
 use edict::image::{Image, layout};
