@@ -108,7 +108,7 @@ impl Title {
     }
 }
 
-/// A word, at most two titles, and statements in braces.
+/// A word, titles (none, one, or two names), and statements in braces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
     /// Its kind.

@@ -70,3 +70,6 @@ pub fn includes(ast: &Ast) -> Vec<Include> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

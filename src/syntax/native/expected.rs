@@ -87,13 +87,10 @@ impl Builder<'_> {
         // A misspelt `when` looks like the start of something else until what
         // follows does not fit.
         let before = self.text.get(..at).unwrap_or("");
-        let line = before.rsplit('\n').next().unwrap_or("");
-        let first = line
-            .rsplit(':')
+        let first = before
+            .rsplit(['\n', ':', '{', '}'])
             .next()
-            .unwrap_or("")
-            .split_whitespace()
-            .next()
+            .and_then(|statement| statement.split_whitespace().next())
             .unwrap_or(found);
         ["when", "otherwise"]
             .into_iter()
@@ -133,11 +130,12 @@ fn described(shape: Rule) -> &'static str {
         | Rule::rule
         | Rule::block
         | Rule::definition
+        | Rule::definer
         | Rule::field
         | Rule::directive
         | Rule::use_statement
         | Rule::expect_statement => "a statement",
-        Rule::word | Rule::name | Rule::title | Rule::target => "a name",
+        Rule::word | Rule::name | Rule::title | Rule::text_title | Rule::target => "a name",
         Rule::expression
         | Rule::primary
         | Rule::prefix

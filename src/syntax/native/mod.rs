@@ -215,15 +215,11 @@ impl Builder<'_> {
         for pair in rest.by_ref() {
             match pair.as_rule() {
                 Rule::word => word = Some(self.name(&pair)),
-                Rule::title => {
-                    let title = pair.into_inner().next()?;
-                    titles.push(match title.as_rule() {
-                        Rule::text => {
-                            let place = Place(self.span(&title));
-                            Title::Text(self.text_value(title), place)
-                        }
-                        _ => Title::Name(self.name(&title)),
-                    });
+                Rule::title => titles.push(Title::Name(self.name(&pair))),
+                Rule::text_title => {
+                    let text = pair.into_inner().next()?;
+                    let place = Place(self.span(&text));
+                    titles.push(Title::Text(self.text_value(text), place));
                 }
                 _ => break,
             }

@@ -1,0 +1,405 @@
+use proptest::prelude::*;
+
+use super::ast::*;
+use super::print::print;
+use super::*;
+use crate::diag::Code;
+
+fn parsed(text: &str) -> Ast {
+    let parsed = parse(FileId(0), text);
+    assert_eq!(parsed.diagnostics, [], "{text}");
+    parsed.ast.expect("a tree")
+}
+
+fn codes(text: &str) -> Vec<Code> {
+    let parsed = parse(FileId(0), text);
+    parsed.diagnostics.iter().map(|d| d.code).collect()
+}
+
+/// The expression of a rule, printed with every operation in parentheses.
+fn shape(condition: &str) -> String {
+    let ast = parsed(&format!("rules {{ when {condition} -> a }}"));
+    let Statement::Block(block) = &ast.statements[0] else {
+        panic!("a block")
+    };
+    let Statement::Rule(rule) = &block.statements[0] else {
+        panic!("a rule")
+    };
+    fn show(expr: &Expr) -> String {
+        let all = |members: &[Expr], between: &str| {
+            let members: Vec<_> = members.iter().map(show).collect();
+            format!("({})", members.join(between))
+        };
+        match &expr.kind {
+            Kind::Group(inner) => show(inner),
+            Kind::Not(inner) => format!("(not {})", show(inner)),
+            Kind::Negative(inner) => format!("(-{})", show(inner)),
+            Kind::All(members) => all(members, " and "),
+            Kind::Any(members) => all(members, " or "),
+            Kind::Binary(op, _, a, b) => format!("({} {} {})", show(a), op.as_str(), show(b)),
+            _ => print::print_expression(expr),
+        }
+    }
+    show(rule.when.as_ref().expect("a condition"))
+}
+
+#[test]
+fn operators_bind_as_the_table_says() {
+    for (condition, expected) in [
+        ("a == 1 + 2 * 3", "(a == (1 + (2 * 3)))"),
+        ("a == 1 - 2 - 3", "(a == ((1 - 2) - 3))"),
+        ("a and b and not c", "(a and b and (not c))"),
+        ("(a and b) or c or d", "((a and b) or c or d)"),
+        ("not not a", "(not (not a))"),
+        ("a not in { 1 } and b in c", "((a not in { 1 }) and (b in c))"),
+        ("a < -1", "(a < (-1))"),
+        ("a <-1", "(a < (-1))"),
+        ("a starts   with \"x\"", "(a starts with \"x\")"),
+        ("a in 1..2", "(a in (1 .. 2))"),
+        ("android or order or not-this", "(android or order or not-this)"),
+        ("m() > 80%", "(m() > 80%)"),
+        ("not (a == 1)", "(not (a == 1))"),
+    ] {
+        assert_eq!(shape(condition), expected, "{condition}");
+    }
+}
+
+#[test]
+fn what_is_legal_but_misread_is_refused() {
+    let refused = |condition: &str| codes(&format!("rules {{ when {condition} -> a }}"));
+    assert_eq!(refused("a and b or c"), [Code::E0103]);
+    assert_eq!(refused("a or b and c"), [Code::E0103]);
+    assert_eq!(refused("a or (b and c)"), []);
+    assert_eq!(refused("1 < a < 3"), [Code::E0104]);
+    assert_eq!(refused("not a == 1"), [Code::E0110]);
+    assert_eq!(refused("not a in { 1 } and b"), [Code::E0110]);
+}
+
+#[test]
+fn the_fix_for_a_mixture_is_written_out() {
+    let parsed = parse(FileId(0), "rules { when a or b\n  and c == \"x\" or d -> t }");
+    let help = parsed.diagnostics[0].help.as_deref().unwrap();
+    assert!(help.contains("`a or (b and c == \"x\") or d`"), "{help}");
+}
+
+#[test]
+fn spellings_of_other_languages_are_named() {
+    for (text, code) in [
+        ("rules { when a && b -> t }", Code::E0102),
+        ("rules { when a || b -> t }", Code::E0102),
+        ("rules { when !a -> t }", Code::E0102),
+        ("rules { when a = 1 -> t }", Code::E0102),
+        ("rules { when a === 1 -> t }", Code::E0102),
+        ("rules { when a => t }", Code::E0102),
+        ("rules { if a -> t }", Code::E0112),
+        ("rules { x: else -> t }", Code::E0112),
+        ("rules { when a == 'x' -> t }", Code::E0106),
+        ("rules { when a under /x/y -> t }", Code::E0106),
+        ("include ../x.edict", Code::E0106),
+        ("tier a { slice = 5 ms tickets = 4 }", Code::E0105),
+        ("tier a { slice = 1.5ms }", Code::E0111),
+        ("tier a { slice = 99999999999999999999ms }", Code::E0111),
+        ("tier a { slice: 5ms }", Code::E0112),
+        ("tier a { slice == 5ms }", Code::E0112),
+        ("set a == { 1 }", Code::E0112),
+        ("tier a { slice = 5ms, tickets = 4 }", Code::E0109),
+        ("tier a { slice = 5ms; }", Code::E0109),
+        ("// a comment\ntier a { }", Code::E0112),
+        ("/* a\n comment */ tier a { }", Code::E0112),
+        ("set a = { \"\\x41\" }", Code::E0108),
+        ("set a = { \"\\u{0}\" }", Code::E0108),
+    ] {
+        assert_eq!(codes(text), [code], "{text}");
+        // What was meant is clear, so that checking can go on.
+        assert!(parse(FileId(0), text).ast.is_some(), "{text}");
+    }
+    // Fields, labels and names that merely look like them.
+    parsed("tier a { slice = 5 s = 3 if = 1 else = 2 for = 3 by = 4 use = 5 }");
+    parsed("rules { if: when a -> t else: when a -> t use: when a -> t by: otherwise -> for }");
+}
+
+#[test]
+fn errors_in_several_statements_are_found_in_one_run() {
+    let text = "language 1\ntier a { slice 5ms = }\nset b = { \"x\" \"y\" }\ntier c { }\nrules { when -> a }\n";
+    let parsed = parse(FileId(0), text);
+    let lines: Vec<usize> = parsed
+        .diagnostics
+        .iter()
+        .map(|d| text[..d.labels[0].span.start as usize].matches('\n').count() + 1)
+        .collect();
+    assert_eq!(lines, [2, 3, 5]);
+    assert!(parsed.ast.is_none());
+}
+
+#[test]
+fn misspelt_words_of_the_grammar_are_recognised() {
+    for (text, help) in [
+        ("rules { when comm startswith \"x\" -> a }", "did you mean `starts with`?"),
+        ("rules { when comm is \"x\" -> a }", "did you mean `==`?"),
+        ("rules { when a adn b -> a }", "did you mean `and`?"),
+        ("rules { whne comm == \"x\" -> a }", "did you mean `when` by `whne`?"),
+        ("rules { x: wen comm == \"x\" -> a }", "did you mean `when` by `wen`?"),
+        ("rules { otherwize -> a }", "did you mean `otherwise` by `otherwize`?"),
+    ] {
+        let parsed = parse(FileId(0), text);
+        assert_eq!(parsed.diagnostics.len(), 1, "{text}");
+        assert_eq!(parsed.diagnostics[0].help.as_deref(), Some(help), "{text}");
+    }
+}
+
+#[test]
+fn texts_hold_any_character() {
+    let ast = parsed(r#"set a = { "\"\\\n\t\u{e9}\u{1F600} # ' }" }"#);
+    let Statement::Definition(definition) = &ast.statements[0] else {
+        panic!("a definition")
+    };
+    let Kind::Set(members) = &definition.value.kind else {
+        panic!("a set")
+    };
+    assert_eq!(members[0].kind, Kind::Text("\"\\\n\té😀 # ' }".to_owned()));
+}
+
+#[test]
+fn places_are_those_of_the_words() {
+    let text = "\u{FEFF}# é\nrules { x: when a in { 1, 2 }   -> t  }  ";
+    let ast = parsed(text);
+    let Statement::Block(block) = &ast.statements[0] else {
+        panic!("a block")
+    };
+    let Statement::Rule(rule) = &block.statements[0] else {
+        panic!("a rule")
+    };
+    assert_eq!(block.head().of(text), "rules");
+    assert_eq!(rule.place.0.of(text), "x: when a in { 1, 2 }   -> t");
+    assert_eq!(rule.when.as_ref().unwrap().span().of(text), "a in { 1, 2 }");
+    assert_eq!(rule.target.span().of(text), "t");
+}
+
+/// A condition that a hostile author might write, and how long parsing it may
+/// take: it is bounded by the size of the text, whatever the text is.
+#[test]
+fn hostile_texts_are_parsed_in_time_and_without_much_stack() {
+    let size = 2_000;
+    let texts = hostile(size);
+    for (name, text) in &texts {
+        let start = std::time::Instant::now();
+        let _ = parse(FileId(0), text);
+        let took = start.elapsed();
+        // The build is not optimised; see `benches` for the real numbers.
+        assert!(took.as_millis() < 1_000, "{name}: {took:?}");
+    }
+}
+
+/// Texts of about `size` bytes, each bad in its own way.
+pub(crate) fn hostile(size: usize) -> Vec<(&'static str, String)> {
+    let repeat = |piece: &str| piece.repeat(size / piece.len());
+    let rule = |condition: String| format!("rules {{ when {condition} -> a }}");
+    vec![
+        ("open parentheses", rule(repeat("("))),
+        ("open braces", repeat("{")),
+        ("open brackets", repeat("[")),
+        ("not", rule(format!("{} a", repeat("not ")))),
+        ("minus", rule(format!("{} a", repeat("- ")))),
+        ("and", rule(format!("{} a", repeat("a and ")))),
+        ("or and and", rule(format!("{} a", repeat("a or a and ")))),
+        ("sum", rule(format!("a == {} 1", repeat("1+")))),
+        ("comparisons", rule(format!("{} a", repeat("a<")))),
+        ("groups", rule(format!("{} a", repeat("(((((((((a))))))))) and ")))),
+        ("nested groups", rule(format!("{}a{}", "(".repeat(60), ")".repeat(60)))),
+        ("nested calls", rule(format!("{}a{}", "a(".repeat(60), ")".repeat(60)))),
+        ("nested sets", rule(format!("a in {}1{}", "{".repeat(60), "}".repeat(60)))),
+        ("nested blocks", format!("{}{}", "a b c { ".repeat(60), "}".repeat(60))),
+        ("unclosed texts", repeat("\"a\n")),
+        ("unclosed text", format!("set a = {{ \"{}", repeat("a"))),
+        ("quotes", repeat("'")),
+        ("escapes", format!("set a = {{ \"{}\" }}", repeat("\\q"))),
+        ("set", format!("set a = {{ {} 1 }}", repeat("1,"))),
+        ("texts", format!("set a = {{ {} \"\" }}", repeat("\"a\","))),
+        ("words", repeat("a ")),
+        ("one word", repeat("a")),
+        ("digits", format!("language {}", repeat("1"))),
+        ("dots", repeat("a.")),
+        ("dashes", repeat("a-")),
+        ("labels", repeat("a:")),
+        ("blanks", repeat(" ")),
+        ("comments", repeat("#\n")),
+        ("foreign comments", repeat("/*")),
+        ("statements", repeat("language 1\n")),
+        ("bad statements", repeat("tier a {=}\n")),
+        ("bad rules", format!("rules {{ {} }}", repeat("when -> a\n"))),
+        ("commas", format!("tier a {{ {} }}", repeat(","))),
+        ("slashes", rule(format!("a under {}", repeat("/")))),
+        ("nul", repeat("\0")),
+    ]
+}
+
+fn word() -> impl Strategy<Value = String> {
+    "[a-z_][a-z0-9_]{0,6}(-[a-z0-9]{1,3})?(\\.[a-z]{1,3})?".prop_filter("not a keyword", |word| {
+        let first = word.split(['.', '-']).next().unwrap_or("");
+        ![
+            "when", "otherwise", "and", "or", "not", "in", "under", "starts", "like", "matches",
+            "contains", "ends", "true", "false", "if", "else", "default", "for", "within", "by",
+            "use", "expect", "const", "set", "ns", "us", "ms", "s",
+        ]
+        .contains(&first)
+    })
+}
+
+fn expr(kind: Kind) -> Expr {
+    Expr {
+        kind,
+        place: Place::default(),
+    }
+}
+
+fn name(text: String) -> Name {
+    Name {
+        text,
+        place: Place::default(),
+    }
+}
+
+/// Puts an operand into parentheses where its operator binds less tightly.
+fn group(inner: Expr) -> Expr {
+    match inner.kind {
+        Kind::All(_) | Kind::Any(_) | Kind::Binary(..) | Kind::Not(_) => {
+            expr(Kind::Group(Box::new(inner)))
+        }
+        _ => inner,
+    }
+}
+
+fn any_expr() -> impl Strategy<Value = Expr> {
+    let unit = prop::option::of(prop_oneof![
+        Just("ms".to_owned()),
+        Just("%".to_owned()),
+        "[a-z]{1,3}"
+    ]);
+    let leaf = prop_oneof![
+        "\\PC{0,12}".prop_map(|text| expr(Kind::Text(text))),
+        "[\\x01-\\x1f\"\\\\]{0,4}".prop_map(|text| expr(Kind::Text(text))),
+        (any::<u64>(), unit).prop_map(|(value, unit)| expr(Kind::Number { value, unit })),
+        any::<bool>().prop_map(|truth| expr(Kind::Truth(truth))),
+        word().prop_map(|word| expr(Kind::Name(word))),
+    ];
+    leaf.prop_recursive(4, 40, 4, |inner| {
+        let members = |low| prop::collection::vec(inner.clone(), low..4);
+        let grouped = || prop::collection::vec(inner.clone().prop_map(group), 2..4);
+        let operator = prop::sample::select(Operator::ALL.to_vec());
+        prop_oneof![
+            (word(), members(0)).prop_map(|(word, members)| expr(Kind::Call(word, members))),
+            members(0).prop_map(|members| expr(Kind::Set(members))),
+            members(0).prop_map(|members| expr(Kind::List(members))),
+            inner.clone().prop_map(|inner| expr(Kind::Group(Box::new(inner)))),
+            inner.clone().prop_map(|inner| expr(Kind::Not(Box::new(group(inner))))),
+            inner.clone().prop_map(|inner| expr(Kind::Negative(Box::new(group(inner))))),
+            grouped().prop_map(|members| expr(Kind::All(members))),
+            grouped().prop_map(|members| expr(Kind::Any(members))),
+            (operator, inner.clone(), inner.clone()).prop_map(|(operator, a, b)| {
+                let (a, b) = (Box::new(group(a)), Box::new(group(b)));
+                expr(Kind::Binary(operator, Place::default(), a, b))
+            }),
+        ]
+    })
+}
+
+fn any_statement() -> impl Strategy<Value = Statement> {
+    let place = Place::default();
+    let definition = (prop_oneof!["const", "set", word()], word(), any_expr()).prop_map(
+        move |(kind, defined, value)| {
+            Statement::Definition(Definition {
+                word: name(kind),
+                name: name(defined),
+                value,
+                place,
+            })
+        },
+    );
+    let field = (word(), any_expr()).prop_map(move |(word, value)| {
+        Statement::Field(Field {
+            name: name(word),
+            value,
+            place,
+        })
+    });
+    let rule = (
+        prop::option::of(word()),
+        prop::option::of((any_expr(), prop::option::of(any_expr()))),
+        word(),
+        prop::option::of(word()),
+    )
+        .prop_map(move |(label, when, target, within)| {
+            let (when, hold) = when.map_or((None, None), |(when, hold)| (Some(when), hold));
+            Statement::Rule(Rule {
+                label: label.map(name),
+                when,
+                hold,
+                target: name(target),
+                within: within.map(name),
+                place,
+            })
+        });
+    let directive = (word(), "\\PC{0,8}").prop_map(move |(word, text)| {
+        Statement::Directive(Directive {
+            word: name(word),
+            value: expr(Kind::Text(text)),
+            place,
+        })
+    });
+    let expect = (word(), prop::option::of(word())).prop_map(move |(tier, by)| {
+        Statement::Expect(Expect {
+            tier: name(tier),
+            by: by.map(name),
+            place,
+        })
+    });
+    let used = word().prop_map(move |word| {
+        Statement::Use(Use {
+            name: name(word),
+            place,
+        })
+    });
+    let leaf = prop_oneof![4 => definition, 4 => field, 4 => rule, 1 => directive, 1 => expect, 1 => used];
+    leaf.prop_recursive(2, 12, 4, move |inner| {
+        let names = prop::collection::vec(word().prop_map(|word| Title::Name(name(word))), 0..3);
+        let text = "\\PC{0,8}".prop_map(|text| vec![Title::Text(text, Place::default())]);
+        (
+            word(),
+            prop_oneof![names, text],
+            prop::collection::vec(inner, 0..4),
+        )
+            .prop_map(move |(word, titles, statements)| {
+                Statement::Block(Block {
+                    word: name(word),
+                    titles,
+                    statements,
+                    place,
+                })
+            })
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_is_printed_is_parsed_back(statements in prop::collection::vec(any_statement(), 0..5)) {
+        let ast = Ast { statements, place: Place::default() };
+        let text = print(&ast);
+        let parsed = parse(FileId(0), &text);
+        prop_assert_eq!(&parsed.diagnostics, &[], "{}", text);
+        prop_assert_eq!(parsed.ast.as_ref(), Some(&ast), "{}", text);
+    }
+
+    #[test]
+    fn any_text_is_parsed_or_refused_with_a_place(text in "(\\PC|[\n\"(){}\\[\\]=:#,/.-]|when |rules |tier |-> ){0,60}") {
+        let parsed = parse(FileId(0), &text);
+        prop_assert!(parsed.ast.is_some() || !parsed.diagnostics.is_empty());
+        for diagnostic in &parsed.diagnostics {
+            let span = diagnostic.labels[0].span;
+            prop_assert!(span.start <= span.end && span.end as usize <= text.len());
+        }
+        if let Some(ast) = parsed.ast.filter(|_| parsed.diagnostics.is_empty()) {
+            let printed = print(&ast);
+            prop_assert_eq!(parse(FileId(0), &printed).ast, Some(ast), "{}", printed);
+        }
+    }
+}
