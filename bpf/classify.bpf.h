@@ -58,30 +58,32 @@ EDICT_INLINE u32 edict_low_bit(u64 bits)
 	return (u32)__builtin_ctzll(bits);
 }
 
-/* The row of a number: the last interval that begins at or before it. */
+/*
+ * The row of a number: the last interval that begins at or before it. The bounds
+ * are filled up to one less than a power of two with bounds that no value
+ * reaches, so the search has no comparison to mispredict: `reached` is all ones
+ * or nothing. A value and a bound are never so far apart that the difference
+ * overflows (src/image refuses such bounds).
+ */
 EDICT_INLINE u32 edict_number_row(const struct edict_bank *bank,
 				  const struct edict_attr_table *table, s64 value)
 {
-	u32 first = table->bounds_first, count = table->bounds_count;
 	u32 step = table->bounds_top, found = 0, i;
 
+	if (!step)
+		return table->row_default;
 	for (i = 0; i < EDICT_BOUNDS_STEPS; i++) {
-		u32 next = found + step;
-		u32 at = first + next - 1;
+		u32 at = (table->bounds_first + found + step - 1) & (EDICT_BOUNDS_MAX - 1);
+		s64 reached = ~((value - bank->bound[at]) >> 63);
 
+		found += step & (u32)reached;
+		step >>= 1;
 		if (!step)
 			break;
-		if (next <= count && at < EDICT_BOUNDS_MAX && bank->bound[at] <= value)
-			found = next;
-		step >>= 1;
 	}
-	if (found) {
-		u32 at = first + found - 1;
-
-		if (at < EDICT_BOUNDS_MAX)
-			return bank->bound_row[at];
-	}
-	return table->row_default;
+	if (!found)
+		return table->row_default;
+	return bank->bound_row[(table->bounds_first + found - 1) & (EDICT_BOUNDS_MAX - 1)];
 }
 
 /* The row of a name that is in no exact table: the innermost prefix. */
@@ -108,8 +110,8 @@ EDICT_INLINE u32 edict_prefix_row(const struct edict_bank *bank,
 	if (found) {
 		u32 at = found - 1;
 
-		if (at < EDICT_PREFIX_BOUNDS_MAX)
-			return bank->prefix_row[at];
+		/* A mask: the compiler may hide a comparison from the verifier. */
+		return bank->prefix_row[at & (EDICT_PREFIX_BOUNDS_MAX - 1)];
 	}
 	return table->row_default;
 }

@@ -31,8 +31,8 @@ enum edict_limits {
 	EDICT_NAME_SLOTS_MAX = 81920,
 	EDICT_NAME_BUCKETS_MAX = 16384,
 
-	/* Boundaries between the intervals of numbers, of all attributes. */
-	EDICT_BOUNDS_MAX = 16384,
+	/* Boundaries between the intervals of numbers, of all attributes; a power of two. */
+	EDICT_BOUNDS_MAX = 32768,
 	EDICT_BOUNDS_STEPS = 15,
 	/* Boundaries between the intervals of names that prefixes make. */
 	EDICT_PREFIX_BOUNDS_MAX = 2048,
@@ -88,7 +88,8 @@ struct edict_facts {
 /*
  * How the values of one attribute become rows: names through the exact table
  * (comm), then intervals; `bounds_top` is the highest power of two that is not
- * greater than `bounds_count`. An attribute that the policy does not use has
+ * greater than `bounds_count`. The bounds of numbers are filled up to
+ * 2 * bounds_top - 1 with ones that no value reaches. An attribute that the policy does not use has
  * row 0 here, the row of all ones.
  */
 struct edict_attr_table {

@@ -18,7 +18,7 @@ pub const NAME_SLOTS_MAX: usize = 81920;
 /// Buckets of the exact table.
 pub const NAME_BUCKETS_MAX: usize = 16384;
 /// Interval bounds of numbers.
-pub const BOUNDS_MAX: usize = 16384;
+pub const BOUNDS_MAX: usize = 32768;
 /// Interval bounds of names.
 pub const PREFIX_BOUNDS_MAX: usize = 2048;
 /// Words of bitmaps.

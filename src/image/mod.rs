@@ -137,6 +137,10 @@ impl std::fmt::Debug for Image {
     }
 }
 
+/// A bound that no value of any attribute reaches: a century and a half in
+/// nanoseconds. Half of the range, so that a difference never overflows.
+const UNREACHED: i64 = i64::MAX / 2;
+
 fn bit(attribute: Attribute) -> u32 {
     1 << attribute as u32
 }
@@ -186,12 +190,21 @@ pub fn emit(plan: &Plan) -> Result<Image, Vec<Diagnostic>> {
                 bytes.u32(at + attr::ROW_DEFAULT, row(numbers.default));
                 bytes.u32(at + attr::BOUNDS_FIRST, narrow(next_bound));
                 write_top(&mut bytes, at, numbers.bounds.len());
-                for (bound, class) in &numbers.bounds {
-                    if next_bound >= layout::BOUNDS_MAX {
-                        return Err(too_large(planned.attribute, "intervals"));
-                    }
-                    bytes.i64(bank::BOUND + next_bound * 8, *bound);
-                    bytes.u16(bank::BOUND_ROW + next_bound * 2, narrow16(row(*class)));
+                let filled = match numbers.bounds.len() {
+                    0 => 0,
+                    count => (count + 1).next_power_of_two() - 1,
+                };
+                if next_bound + filled > layout::BOUNDS_MAX {
+                    return Err(too_large(planned.attribute, "intervals"));
+                }
+                let last = numbers.bounds.last().map_or(numbers.default, |(_, class)| *class);
+                let filler = std::iter::repeat((UNREACHED, last));
+                let real = numbers.bounds.iter().copied();
+                for (bound, class) in real.chain(filler).take(filled) {
+                    // The kernel subtracts; that must not overflow.
+                    let bound = bound.clamp(-UNREACHED, UNREACHED);
+                    bytes.i64(bank::BOUND + next_bound * 8, bound);
+                    bytes.u16(bank::BOUND_ROW + next_bound * 2, narrow16(row(class)));
                     next_bound += 1;
                 }
             }
