@@ -14,8 +14,9 @@ use super::schema::LATER_ATTRIBUTES;
 use super::scope::{Members, Scope, SetValue};
 use super::sink::Sink;
 use super::types::{self, Value};
-use crate::diag::{Code, Diagnostic, Span};
+use crate::diag::{Code, Diagnostic, Span, shown};
 use crate::syntax::ast::{Expr, Kind, Operator};
+use crate::syntax::print::print_expression;
 
 /// What typing a condition needs to know.
 pub(super) struct Conditions<'a> {
@@ -138,8 +139,11 @@ impl Conditions<'_> {
         }
         let cond = match operator {
             Operator::In | Operator::NotIn => {
-                let right = self.right_set(attribute, operator, right)?;
-                Cond::Test(self.membership(attribute, operator, &right)?, span)
+                let set = self.right_set(attribute, operator, right)?;
+                Cond::Test(
+                    self.membership(attribute, operator, &set, right.span())?,
+                    span,
+                )
             }
             Operator::Under => Cond::Test(self.under(attribute, right)?, span),
             Operator::StartsWith => Cond::Test(self.starts_with(attribute, right)?, span),
@@ -224,7 +228,7 @@ impl Conditions<'_> {
             Kind::List(_) => self.refuse(
                 Diagnostic::new(Code::E0308, "a set is written in braces")
                     .label(span, "a list")
-                    .help("write `{ … }`"),
+                    .help(format!("write `{}`", braced(right))),
             ),
             Kind::Binary(Operator::Range, _, low, high) => {
                 let help = match (&low.bare().kind, &high.bare().kind) {
@@ -261,9 +265,7 @@ impl Conditions<'_> {
                         format!("`{}` asks for a set", operator.as_str()),
                     )
                     .label(span, value.phrase())
-                    .help(format!(
-                        "write `{attribute} {one} …`, or put the value in braces"
-                    )),
+                    .help(format!("write `{attribute} {one} {}`", written(right))),
                 )
             }
         }
@@ -275,6 +277,7 @@ impl Conditions<'_> {
         attribute: Attribute,
         operator: Operator,
         right: &Right,
+        at: Span,
     ) -> Option<Test> {
         let about = attribute.about();
         match (about.ty, &right.set.members) {
@@ -293,27 +296,22 @@ impl Conditions<'_> {
                 self.all(problems)?;
                 Some(Test::NumberIn(attribute, Arc::clone(numbers)))
             }
-            (ty, members) => {
-                let at = right.set.texts.first().map(|(_, span)| *span);
-                let at = at.or(right.set.numbers.first().map(|(_, span)| *span));
-                let diagnostic = Diagnostic::new(
+            (Type::Duration, Members::Count(_)) => {
+                let (number, span) = right.set.numbers.first()?;
+                self.refuse(literals::bare_number(about.name, *number, *span))
+            }
+            (ty, members) => self.refuse(
+                Diagnostic::new(
                     Code::E0301,
                     format!(
-                        "`{attribute}` is {}, not a member of {}",
+                        "`{attribute}` is {}, compared with {}",
                         ty.phrase(),
                         members.phrase()
                     ),
-                );
-                let diagnostic = match at {
-                    Some(span) => diagnostic.label(span, "the first member"),
-                    None => diagnostic,
-                };
-                let example = match ty {
-                    Type::Duration => Some("write durations with a unit, as `3ms`".to_owned()),
-                    _ => None,
-                };
-                self.refuse(diagnostic.maybe_help(example))
-            }
+                )
+                .label(at, members.phrase())
+                .help(format!("compare it, as in `{}`", about.example)),
+            ),
         }
     }
 
@@ -444,7 +442,7 @@ impl Conditions<'_> {
                     format!("`{}` compares with one value", operator.as_str()),
                 )
                 .label(at, "a set")
-                .help(format!("write `{attribute} {instead} …`")),
+                .help(format!("write `{attribute} {instead} {}`", written(right))),
             );
         }
         let value = types::value(right, self.scope, self.sink)?;
@@ -484,6 +482,18 @@ impl Conditions<'_> {
             ),
         }
     }
+}
+
+/// An expression as it may stand in a help.
+fn written(expr: &Expr) -> String {
+    shown(&print_expression(expr)).into_owned()
+}
+
+/// A list, written as a set.
+fn braced(expr: &Expr) -> String {
+    let list = print_expression(expr);
+    let members = list.trim_start_matches('[').trim_end_matches(']');
+    shown(&format!("{{ {members} }}")).into_owned()
 }
 
 fn compare(operator: Operator) -> Compare {

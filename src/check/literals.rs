@@ -146,6 +146,7 @@ pub(super) fn outside(attribute: Attribute, number: i64, span: Span) -> Option<D
     (!(low..=high).contains(&number)).then(|| {
         Diagnostic::new(Code::E0305, "a member that no task can match".to_owned())
             .label(span, range_text(attribute, low, high))
+            .help("delete the member, or correct the number")
     })
 }
 

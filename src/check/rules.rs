@@ -135,6 +135,7 @@ pub(super) fn rules(
     let mut examined: HashSet<(Attribute, String, Operator)> = HashSet::new();
     let mut labels: BTreeMap<&str, Span> = BTreeMap::new();
     let mut otherwise: Option<Span> = None;
+    let mut second = false;
     let mut last: Option<Span> = None;
     let mut count = 0usize;
     let mut clauses = 0u64;
@@ -174,11 +175,14 @@ pub(super) fn rules(
             Some(index) => {
                 out.tiers.insert(tier_id(index));
             }
+            // Without any tier, that is what is said.
+            None if tiers.is_empty() => {}
             None => sink.push(unknown_tier(&rule.target.text, rule.target.span(), tiers)),
         }
         let when = match &rule.when {
             None => {
                 if let Some(first) = otherwise {
+                    second = true;
                     sink.push(
                         Diagnostic::new(Code::E0210, "a second `otherwise`")
                             .label(span, "never reached")
@@ -245,7 +249,7 @@ pub(super) fn rules(
                 )
                 .help("end the rules with `otherwise -> TIER`"),
         ),
-        (Some(at), Some(last)) if at != last => sink.push(
+        (Some(at), Some(last)) if at != last && !second => sink.push(
             Diagnostic::new(Code::E0210, "`otherwise` is not the last rule")
                 .label(at, "takes every task")
                 .label(last, "so this is never reached")

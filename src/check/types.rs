@@ -170,6 +170,16 @@ fn unknown_unit(number: u64, unit: &str, span: Span) -> Diagnostic {
         "g" | "gb" | "gib" => Some("GiB"),
         _ => None,
     };
+    let seconds = match unit {
+        "m" | "min" | "mins" | "minute" | "minutes" => number.checked_mul(60),
+        "h" | "hour" | "hours" => number.checked_mul(3_600),
+        _ => None,
+    };
+    if let Some(seconds) = seconds {
+        return Diagnostic::new(Code::E0303, format!("unknown unit `{unit}`"))
+            .label(span, "")
+            .help(format!("did you mean `{seconds}s`?"));
+    }
     let spelled = spelled.or_else(|| nearest(unit, names.clone()));
     Diagnostic::new(Code::E0303, format!("unknown unit `{}`", shown(unit)))
         .label(span, "")

@@ -65,7 +65,11 @@ fn a_policy_and_what_it_includes_are_one_snapshot() {
     let at = |name: &str| tree.at(name).to_string_lossy().into_owned();
     assert_eq!(
         names,
-        [at("base/more.edict"), at("base/sets.edict"), at("web/policy.edict")]
+        [
+            at("base/more.edict"),
+            at("base/sets.edict"),
+            at("web/policy.edict")
+        ]
     );
     assert_eq!(set.text(set.root()), "include ../base/sets.edict\nrules\n");
     assert_eq!(set.paths().len(), 3);
@@ -132,7 +136,11 @@ fn includes_stay_in_the_pack() {
         "/etc/passwd",
         "../base/../../pack/base/ok.edict",
     ] {
-        assert_eq!(code(&policy(&format!("include {path}\n"))), Code::E0010, "{path}");
+        assert_eq!(
+            code(&policy(&format!("include {path}\n"))),
+            Code::E0010,
+            "{path}"
+        );
     }
     for (link, target) in [
         ("pack/web/out", "../../secret"),
@@ -153,7 +161,10 @@ fn includes_stay_in_the_pack() {
 
 #[test]
 fn links_inside_the_pack_are_followed_and_watched() {
-    let tree = Tree::new(&[("p/v1/policy.edict", "one\n"), ("p/v2/policy.edict", "two\n")]);
+    let tree = Tree::new(&[
+        ("p/v1/policy.edict", "one\n"),
+        ("p/v2/policy.edict", "two\n"),
+    ]);
     symlink("v1", tree.at("p/..data")).unwrap();
     symlink("..data/policy.edict", tree.at("p/policy.edict")).unwrap();
     let set = read(&tree.at("p")).unwrap();
@@ -211,7 +222,10 @@ fn text_is_utf8_and_the_place_of_what_is_not_is_told() {
     let failure = read(&tree.at("a")).unwrap_err();
     assert_eq!(failure.diagnostics[0].code, Code::E0007);
     let span = failure.diagnostics[0].labels[0].span;
-    assert_eq!((span.start, span.of(failure.files.text(span.file))), (10, "\u{FFFD}"));
+    assert_eq!(
+        (span.start, span.of(failure.files.text(span.file))),
+        (10, "\u{FFFD}")
+    );
     tree.write("a/policy.edict", " \n\t");
     assert_eq!(code(&tree.at("a")), Code::E0008);
 }

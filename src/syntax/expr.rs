@@ -201,12 +201,15 @@ impl Yard<'_> {
         if operator.is_comparison() {
             match left.kind {
                 Kind::Not(inner) => return self.negated(operator, span, *inner, right, left.place),
-                Kind::Binary(first, at, ..) if first.is_comparison() => self.diagnostics.push(
-                    Diagnostic::new(Code::E0104, "comparisons do not chain")
-                        .label(span, "the second comparison")
-                        .label(at.0, "the first")
-                        .help("write two comparisons with `and` between them"),
-                ),
+                Kind::Binary(first, at, _, middle) if first.is_comparison() => {
+                    self.diagnostics.push(
+                        Diagnostic::new(Code::E0104, "comparisons do not chain")
+                            .label(span, "the second comparison")
+                            .label(at.0, "the first")
+                            .help("write two comparisons with `and` between them"),
+                    );
+                    return Kind::Binary(operator, place, middle, Box::new(right));
+                }
                 _ => {}
             }
         }

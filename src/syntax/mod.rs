@@ -19,7 +19,7 @@ mod native;
 pub mod print;
 mod scan;
 
-use crate::diag::{Diagnostic, FileId};
+use crate::diag::{Code, Diagnostic, FileId};
 use crate::source::Include;
 
 pub use ast::Ast;
@@ -39,14 +39,24 @@ pub struct Parsed {
 
 /// Parses the block form of one file. Pure; never panics.
 pub fn parse(file: FileId, text: &str) -> Parsed {
-    let scanned = scan::scan(file, text);
-    if !scanned.is_empty() {
-        return Parsed {
-            ast: None,
-            diagnostics: scanned,
-        };
+    let refused = |diagnostics| Parsed {
+        ast: None,
+        diagnostics,
+    };
+    match scan::scan(file, text) {
+        Ok(()) => native::parse(file, text),
+        Err(scan::Flaw::Unfit(diagnostics)) => refused(diagnostics),
+        Err(scan::Flaw::Unpaired(diagnostic)) => {
+            // What is wrong above a bracket may be why it has no partner.
+            let place = |diagnostic: &Diagnostic| diagnostic.labels.first().map(|l| l.span.start);
+            let mut found = native::parse(file, text).diagnostics;
+            found.retain(|other| place(other) < place(&diagnostic));
+            if !found.iter().any(|other| other.code == Code::E0101) {
+                found.push(*diagnostic);
+            }
+            refused(found)
+        }
     }
-    native::parse(file, text)
 }
 
 /// The files that a tree includes, in the order of the text.

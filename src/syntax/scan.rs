@@ -81,28 +81,37 @@ fn walk(text: &str, mut tell: impl FnMut(usize, Mark) -> bool) {
     }
 }
 
-/// Tells what is wrong with the brackets and texts.
-pub(super) fn scan(file: FileId, text: &str) -> Vec<Diagnostic> {
-    let mut found = Vec::new();
+/// What is wrong with the brackets and texts.
+#[derive(Debug)]
+pub(super) enum Flaw {
+    /// The text must not be given to the grammar.
+    Unfit(Vec<Diagnostic>),
+    /// A bracket has no partner.
+    Unpaired(Box<Diagnostic>),
+}
+
+/// Looks at brackets and texts.
+pub(super) fn scan(file: FileId, text: &str) -> Result<(), Flaw> {
+    let mut unfit = Vec::new();
+    let mut unpaired = None;
     let mut open: Vec<(usize, u8)> = Vec::new();
     let one = |at: usize| Span::new(file, at, at + 1);
     walk(text, |at, mark| {
         match mark {
             Mark::LineStart => {}
             Mark::Unclosed => {
-                let line = text.get(at..).unwrap_or("");
-                let length = line.find('\n').unwrap_or(line.len());
-                let length = line.get(..length).unwrap_or("").trim_end().len();
-                found.push(
+                let line = text.get(at..).unwrap_or("").lines().next().unwrap_or("");
+                let end = at + line.trim_end().len();
+                unfit.push(
                     Diagnostic::new(Code::E0107, "a text without an end")
-                        .label(Span::new(file, at, at + length), "no `\"` on this line")
+                        .label(Span::new(file, at, end), "no `\"` on this line")
                         .help("end the text with `\"`; write a line break in it as `\\n`"),
                 );
             }
             Mark::Open(bracket) => {
                 open.push((at, bracket));
                 if open.len() > MOST_NESTED {
-                    found.push(
+                    unfit.push(
                         Diagnostic::new(
                             Code::E0407,
                             format!("brackets are nested deeper than {MOST_NESTED}"),
@@ -115,10 +124,10 @@ pub(super) fn scan(file: FileId, text: &str) -> Vec<Diagnostic> {
             }
             Mark::Close(bracket) => match open.pop() {
                 Some((_, opened)) if closing(opened) == bracket => {}
-                Some((from, opened)) => {
+                Some((from, opened)) if unpaired.is_none() => {
                     let (opened, due) = (char::from(opened), char::from(closing(opened)));
                     let bracket = char::from(bracket);
-                    found.push(
+                    unpaired = Some(
                         Diagnostic::new(
                             Code::E0101,
                             format!("expected `{due}`, found `{bracket}`"),
@@ -126,33 +135,37 @@ pub(super) fn scan(file: FileId, text: &str) -> Vec<Diagnostic> {
                         .label(one(at), format!("expected `{due}`"))
                         .label(one(from), format!("to close this `{opened}`")),
                     );
-                    return false;
                 }
-                None => {
+                None if unpaired.is_none() => {
                     let bracket = char::from(bracket);
-                    found.push(
+                    unpaired = Some(
                         Diagnostic::new(Code::E0101, format!("`{bracket}` closes nothing"))
                             .label(one(at), "no bracket is open here")
                             .help("delete it, or look for one too many above"),
                     );
-                    return false;
                 }
+                _ => {}
             },
         }
-        found.len() < 16
+        unfit.len() < 16
     });
-    if found.is_empty()
+    if unpaired.is_none()
         && let Some((at, bracket)) = open.pop()
     {
         let due = char::from(closing(bracket));
         let bracket = char::from(bracket);
-        found.push(
+        unpaired = Some(
             Diagnostic::new(Code::E0101, format!("`{bracket}` is never closed"))
                 .label(one(at), format!("no `{due}` for this"))
                 .help(format!("add the `{due}`")),
         );
     }
-    found
+    if !unfit.is_empty() {
+        return Err(Flaw::Unfit(unfit));
+    }
+    unpaired.map_or(Ok(()), |diagnostic| {
+        Err(Flaw::Unpaired(Box::new(diagnostic)))
+    })
 }
 
 fn closing(bracket: u8) -> u8 {
@@ -200,10 +213,13 @@ mod tests {
     use super::*;
 
     fn codes(text: &str) -> Vec<(Code, u32)> {
-        scan(FileId(0), text)
-            .iter()
-            .map(|d| (d.code, d.labels[0].span.start))
-            .collect()
+        let found = match scan(FileId(0), text) {
+            Ok(()) => Vec::new(),
+            Err(Flaw::Unfit(found)) => found,
+            Err(Flaw::Unpaired(found)) => vec![*found],
+        };
+        let place = |d: &Diagnostic| (d.code, d.labels[0].span.start);
+        found.iter().map(place).collect()
     }
 
     #[test]

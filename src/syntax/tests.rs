@@ -51,12 +51,18 @@ fn operators_bind_as_the_table_says() {
         ("a and b and not c", "(a and b and (not c))"),
         ("(a and b) or c or d", "((a and b) or c or d)"),
         ("not not a", "(not (not a))"),
-        ("a not in { 1 } and b in c", "((a not in { 1 }) and (b in c))"),
+        (
+            "a not in { 1 } and b in c",
+            "((a not in { 1 }) and (b in c))",
+        ),
         ("a < -1", "(a < (-1))"),
         ("a <-1", "(a < (-1))"),
         ("a starts   with \"x\"", "(a starts with \"x\")"),
         ("a in 1..2", "(a in (1 .. 2))"),
-        ("android or order or not-this", "(android or order or not-this)"),
+        (
+            "android or order or not-this",
+            "(android or order or not-this)",
+        ),
         ("m() > 80%", "(m() > 80%)"),
         ("not (a == 1)", "(not (a == 1))"),
     ] {
@@ -77,7 +83,10 @@ fn what_is_legal_but_misread_is_refused() {
 
 #[test]
 fn the_fix_for_a_mixture_is_written_out() {
-    let parsed = parse(FileId(0), "rules { when a or b\n  and c == \"x\" or d -> t }");
+    let parsed = parse(
+        FileId(0),
+        "rules { when a or b\n  and c == \"x\" or d -> t }",
+    );
     let help = parsed.diagnostics[0].help.as_deref().unwrap();
     assert!(help.contains("`a or (b and c == \"x\") or d`"), "{help}");
 }
@@ -125,7 +134,12 @@ fn errors_in_several_statements_are_found_in_one_run() {
     let lines: Vec<usize> = parsed
         .diagnostics
         .iter()
-        .map(|d| text[..d.labels[0].span.start as usize].matches('\n').count() + 1)
+        .map(|d| {
+            text[..d.labels[0].span.start as usize]
+                .matches('\n')
+                .count()
+                + 1
+        })
         .collect();
     assert_eq!(lines, [2, 3, 5]);
     assert!(parsed.ast.is_none());
@@ -134,12 +148,24 @@ fn errors_in_several_statements_are_found_in_one_run() {
 #[test]
 fn misspelt_words_of_the_grammar_are_recognised() {
     for (text, help) in [
-        ("rules { when comm startswith \"x\" -> a }", "did you mean `starts with`?"),
+        (
+            "rules { when comm startswith \"x\" -> a }",
+            "did you mean `starts with`?",
+        ),
         ("rules { when comm is \"x\" -> a }", "did you mean `==`?"),
         ("rules { when a adn b -> a }", "did you mean `and`?"),
-        ("rules { whne comm == \"x\" -> a }", "did you mean `when` by `whne`?"),
-        ("rules { x: wen comm == \"x\" -> a }", "did you mean `when` by `wen`?"),
-        ("rules { otherwize -> a }", "did you mean `otherwise` by `otherwize`?"),
+        (
+            "rules { whne comm == \"x\" -> a }",
+            "did you mean `when` by `whne`?",
+        ),
+        (
+            "rules { x: wen comm == \"x\" -> a }",
+            "did you mean `when` by `wen`?",
+        ),
+        (
+            "rules { otherwize -> a }",
+            "did you mean `otherwise` by `otherwize`?",
+        ),
     ] {
         let parsed = parse(FileId(0), text);
         assert_eq!(parsed.diagnostics.len(), 1, "{text}");
@@ -204,11 +230,26 @@ pub(crate) fn hostile(size: usize) -> Vec<(&'static str, String)> {
         ("or and and", rule(format!("{} a", repeat("a or a and ")))),
         ("sum", rule(format!("a == {} 1", repeat("1+")))),
         ("comparisons", rule(format!("{} a", repeat("a<")))),
-        ("groups", rule(format!("{} a", repeat("(((((((((a))))))))) and ")))),
-        ("nested groups", rule(format!("{}a{}", "(".repeat(60), ")".repeat(60)))),
-        ("nested calls", rule(format!("{}a{}", "a(".repeat(60), ")".repeat(60)))),
-        ("nested sets", rule(format!("a in {}1{}", "{".repeat(60), "}".repeat(60)))),
-        ("nested blocks", format!("{}{}", "a b c { ".repeat(60), "}".repeat(60))),
+        (
+            "groups",
+            rule(format!("{} a", repeat("(((((((((a))))))))) and "))),
+        ),
+        (
+            "nested groups",
+            rule(format!("{}a{}", "(".repeat(60), ")".repeat(60))),
+        ),
+        (
+            "nested calls",
+            rule(format!("{}a{}", "a(".repeat(60), ")".repeat(60))),
+        ),
+        (
+            "nested sets",
+            rule(format!("a in {}1{}", "{".repeat(60), "}".repeat(60))),
+        ),
+        (
+            "nested blocks",
+            format!("{}{}", "a b c { ".repeat(60), "}".repeat(60)),
+        ),
         ("unclosed texts", repeat("\"a\n")),
         ("unclosed text", format!("set a = {{ \"{}", repeat("a"))),
         ("quotes", repeat("'")),
@@ -226,7 +267,10 @@ pub(crate) fn hostile(size: usize) -> Vec<(&'static str, String)> {
         ("foreign comments", repeat("/*")),
         ("statements", repeat("language 1\n")),
         ("bad statements", repeat("tier a {=}\n")),
-        ("bad rules", format!("rules {{ {} }}", repeat("when -> a\n"))),
+        (
+            "bad rules",
+            format!("rules {{ {} }}", repeat("when -> a\n")),
+        ),
         ("commas", format!("tier a {{ {} }}", repeat(","))),
         ("slashes", rule(format!("a under {}", repeat("/")))),
         ("nul", repeat("\0")),
@@ -237,9 +281,34 @@ fn word() -> impl Strategy<Value = String> {
     "[a-z_][a-z0-9_]{0,6}(-[a-z0-9]{1,3})?(\\.[a-z]{1,3})?".prop_filter("not a keyword", |word| {
         let first = word.split(['.', '-']).next().unwrap_or("");
         ![
-            "when", "otherwise", "and", "or", "not", "in", "under", "starts", "like", "matches",
-            "contains", "ends", "true", "false", "if", "else", "default", "for", "within", "by",
-            "use", "expect", "const", "set", "ns", "us", "ms", "s",
+            "when",
+            "otherwise",
+            "and",
+            "or",
+            "not",
+            "in",
+            "under",
+            "starts",
+            "like",
+            "matches",
+            "contains",
+            "ends",
+            "true",
+            "false",
+            "if",
+            "else",
+            "default",
+            "for",
+            "within",
+            "by",
+            "use",
+            "expect",
+            "const",
+            "set",
+            "ns",
+            "us",
+            "ms",
+            "s",
         ]
         .contains(&first)
     })
@@ -290,9 +359,15 @@ fn any_expr() -> impl Strategy<Value = Expr> {
             (word(), members(0)).prop_map(|(word, members)| expr(Kind::Call(word, members))),
             members(0).prop_map(|members| expr(Kind::Set(members))),
             members(0).prop_map(|members| expr(Kind::List(members))),
-            inner.clone().prop_map(|inner| expr(Kind::Group(Box::new(inner)))),
-            inner.clone().prop_map(|inner| expr(Kind::Not(Box::new(group(inner))))),
-            inner.clone().prop_map(|inner| expr(Kind::Negative(Box::new(group(inner))))),
+            inner
+                .clone()
+                .prop_map(|inner| expr(Kind::Group(Box::new(inner)))),
+            inner
+                .clone()
+                .prop_map(|inner| expr(Kind::Not(Box::new(group(inner))))),
+            inner
+                .clone()
+                .prop_map(|inner| expr(Kind::Negative(Box::new(group(inner))))),
             grouped().prop_map(|members| expr(Kind::All(members))),
             grouped().prop_map(|members| expr(Kind::Any(members))),
             (operator, inner.clone(), inner.clone()).prop_map(|(operator, a, b)| {
@@ -359,7 +434,8 @@ fn any_statement() -> impl Strategy<Value = Statement> {
             place,
         })
     });
-    let leaf = prop_oneof![4 => definition, 4 => field, 4 => rule, 1 => directive, 1 => expect, 1 => used];
+    let leaf =
+        prop_oneof![4 => definition, 4 => field, 4 => rule, 1 => directive, 1 => expect, 1 => used];
     leaf.prop_recursive(2, 12, 4, move |inner| {
         let names = prop::collection::vec(word().prop_map(|word| Title::Name(name(word))), 0..3);
         let text = "\\PC{0,8}".prop_map(|text| vec![Title::Text(text, Place::default())]);

@@ -66,6 +66,9 @@ impl Builder<'_> {
 
     /// What was probably meant by a word that has no place here.
     fn suggestion(&self, at: usize, found: &str, wanted: &str) -> Option<String> {
+        if matches!(found, "when" | "otherwise") && wanted.contains("`:`") {
+            return Some("a label ends with `:`".to_owned());
+        }
         if wanted.contains("operator") {
             let spelled = OPERATORS
                 .iter()
@@ -172,6 +175,9 @@ fn described(shape: Rule) -> &'static str {
         | Rule::divide => "an operator",
         Rule::open => "`{`",
         Rule::close => "`}`",
+        Rule::close_group => "`)`",
+        Rule::close_list => "`]`",
+        Rule::comma => "`,`",
         Rule::colon => "`:`",
         Rule::arrow | Rule::plain_arrow => "`->`",
         Rule::assign | Rule::plain_assign => "`=`",

@@ -421,7 +421,7 @@ impl Builder<'_> {
     fn members(&mut self, pairs: Pairs<'_, Rule>) -> Option<(Vec<Expr>, usize)> {
         let mut members = Vec::new();
         let mut deepest = 0;
-        for pair in pairs {
+        for pair in pairs.filter(|pair| pair.as_rule() == Rule::expression) {
             let (expr, depth) = self.nested(pair)?;
             deepest = deepest.max(depth);
             members.push(expr);
