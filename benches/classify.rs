@@ -53,7 +53,9 @@ fn name(index: usize) -> String {
 
 /// A policy with that many rules and names in which seven attributes are used
 /// by rules that tell values apart, and tasks that fall on rules evenly.
-fn case(rules: usize, names: usize) -> Case {
+///
+/// A policy compares durations and rates with `thresholds` different values.
+fn case(rules: usize, names: usize, thresholds: usize) -> Case {
     let sets = rules.div_ceil(2).min(15);
     let mut text = String::from("language 1\npolicy bench {}\n");
     for set in 0..sets {
@@ -118,7 +120,7 @@ fn case(rules: usize, names: usize) -> Case {
         })
         .collect();
     Case {
-        what: format!("{rules} rules, {names} names"),
+        what: format!("{rules} rules, {names} names, {thresholds} thresholds"),
         text,
         facts,
         image: compiled.1,
@@ -146,10 +148,18 @@ fn main() {
         eprintln!("SKIPPED: the classifier cannot run in this kernel: {why}");
         return;
     }
-    let mut cases: Vec<Case> = [(5, 10), (20, 10), (200, 10), (20, 1_000), (20, 15_000)]
-        .into_iter()
-        .map(|(rules, names)| case(rules, names))
-        .collect();
+    let mut cases: Vec<Case> = [
+        (5, 10, 4),
+        (20, 10, 4),
+        (200, 10, 4),
+        (20, 1_000, 4),
+        (20, 15_000, 4),
+        (200, 10, 200),
+        (500, 15_000, 500),
+    ]
+    .into_iter()
+    .map(|(rules, names, thresholds)| case(rules, names, thresholds))
+    .collect();
     let proof = Proof::load();
 
     for _ in 0..COMPILES {
@@ -170,14 +180,14 @@ fn main() {
     }
 
     println!(
-        "{:<24} {:>10} {:>8} {:>8} {:>12} {:>10}",
+        "{:<40} {:>10} {:>8} {:>8} {:>12} {:>10}",
         "seven attributes", "median ns", "p99 ns", "ratio", "compile ms", "p99 ms"
     );
     let smallest = percentile(&mut cases[0].samples, 50);
     for case in &mut cases {
         let median = percentile(&mut case.samples, 50);
         println!(
-            "{:<24} {:>10.1} {:>8.1} {:>8.2} {:>12.2} {:>10.2}",
+            "{:<40} {:>10.1} {:>8.1} {:>8.2} {:>12.2} {:>10.2}",
             case.what,
             median,
             percentile(&mut case.samples, 99),

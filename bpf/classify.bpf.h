@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Task to tier: bit-vector packet classification (Lakshman and Stiliadis, 1998)
- * over the equivalence classes of each attribute (Gupta and McKeown, 1999), with
- * the aggregate bit vector of Baboescu and Varghese (2001) as a summary.
+ * over the equivalence classes of each attribute (Gupta and McKeown, 1999).
  *
  *   value ──▶ row of its class ──▶ AND of the rows ──▶ first set bit: clause
  *
@@ -116,27 +115,51 @@ EDICT_INLINE u32 edict_prefix_row(const struct edict_bank *bank,
 	return table->row_default;
 }
 
+/* The row of a key in the exact table, or EDICT_ROW_UNKNOWN. */
+EDICT_INLINE u32 edict_exact_row(const struct edict_bank *bank, u64 low, u64 high)
+{
+	u64 hash = edict_name_hash(low, high, bank->head.name_seed);
+	u32 bucket = edict_reduce((u32)hash, bank->head.name_buckets);
+	u32 slot;
+
+	if (bucket >= EDICT_NAME_BUCKETS_MAX)
+		return EDICT_ROW_UNKNOWN;
+	slot = edict_name_slot(hash, bank->name_displacement[bucket], bank->head.name_slots);
+	if (slot < EDICT_NAME_SLOTS_MAX && bank->name_key[slot][0] == low &&
+	    bank->name_key[slot][1] == high)
+		return bank->name_row[slot];
+	return EDICT_ROW_UNKNOWN;
+}
+
 EDICT_INLINE u32 edict_comm_row(const struct edict_bank *bank, const struct edict_facts *facts)
 {
 	const struct edict_attr_table *table = &bank->head.attr[EDICT_ATTR_COMM];
 	u64 low = facts->comm[0], high = facts->comm[1];
 
 	if (table->exact) {
-		u64 hash = edict_name_hash(low, high, bank->head.name_seed);
-		u32 bucket = edict_reduce((u32)hash, bank->head.name_buckets);
-		u32 slot;
+		u32 row = edict_exact_row(bank, low, high);
 
-		if (bucket < EDICT_NAME_BUCKETS_MAX) {
-			slot = edict_name_slot(hash, bank->name_displacement[bucket],
-					       bank->head.name_slots);
-			if (slot < EDICT_NAME_SLOTS_MAX && bank->name_key[slot][0] == low &&
-			    bank->name_key[slot][1] == high)
-				return bank->name_row[slot];
-		}
+		if (row != EDICT_ROW_UNKNOWN)
+			return row;
 	}
 	if (table->bounds_count)
 		return edict_prefix_row(bank, table, low, high);
 	return table->row_default;
+}
+
+/* A number that names something is looked up like a name when there are many. */
+EDICT_INLINE u32 edict_id_row(const struct edict_bank *bank, const struct edict_facts *facts,
+			      u32 attr)
+{
+	const struct edict_attr_table *table = &bank->head.attr[attr];
+
+	if (table->exact) {
+		u32 row = edict_exact_row(bank, facts->number[attr], EDICT_ID_KEY(attr));
+
+		if (row != EDICT_ROW_UNKNOWN)
+			return row;
+	}
+	return edict_number_row(bank, table, facts->number[attr]);
 }
 
 EDICT_INLINE u32 edict_attr_row(const struct edict_bank *bank, const struct edict_facts *facts,
@@ -155,6 +178,8 @@ EDICT_INLINE u32 edict_attr_row(const struct edict_bank *bank, const struct edic
 	case EDICT_ATTR_CGROUP:
 		return facts->row[attr] < bank->head.nr_rows ? facts->row[attr] :
 							       table->row_unknown;
+	case EDICT_ATTR_UID:
+		return edict_id_row(bank, facts, attr);
 	default:
 		return edict_number_row(bank, table, facts->number[attr]);
 	}
@@ -174,26 +199,21 @@ EDICT_INLINE s32 edict_classify_in(const struct edict_bank *bank, const struct e
 	u32 at5 = edict_attr_row(bank, facts, EDICT_ATTR_CGROUP) * stride;
 	u32 at6 = edict_attr_row(bank, facts, EDICT_ATTR_RUNTIME_AVG) * stride;
 	u32 at7 = edict_attr_row(bank, facts, EDICT_ATTR_WAKE_RATE) * stride;
-	u64 hot = EDICT_WORD(bank, at0) & EDICT_WORD(bank, at1) & EDICT_WORD(bank, at2) &
-		  EDICT_WORD(bank, at3) & EDICT_WORD(bank, at4) & EDICT_WORD(bank, at5) &
-		  EDICT_WORD(bank, at6) & EDICT_WORD(bank, at7);
-	u32 i;
+	u32 w;
 
-	for (i = 0; i < EDICT_WORDS_PER_ROW_MAX; i++) {
-		u32 w, clause;
+	for (w = 0; w < EDICT_WORDS_PER_ROW_MAX; w++) {
+		u32 clause;
 		u64 all;
 
-		if (!hot)
+		if (w >= stride)
 			break;
-		w = edict_low_bit(hot) + 1;
-		hot &= hot - 1;
 		all = EDICT_WORD(bank, at0 + w) & EDICT_WORD(bank, at1 + w) &
 		      EDICT_WORD(bank, at2 + w) & EDICT_WORD(bank, at3 + w) &
 		      EDICT_WORD(bank, at4 + w) & EDICT_WORD(bank, at5 + w) &
 		      EDICT_WORD(bank, at6 + w) & EDICT_WORD(bank, at7 + w);
 		if (!all)
 			continue;
-		clause = (w - 1) * 64 + edict_low_bit(all);
+		clause = w * 64 + edict_low_bit(all);
 		if (clause >= EDICT_CLAUSES_MAX)
 			break;
 		return ((s32)bank->clause[clause].rule << 8) | bank->clause[clause].tier;

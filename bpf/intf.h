@@ -47,6 +47,9 @@ enum edict_limits {
 /* A row that no class has: the agent has not told yet. */
 #define EDICT_ROW_UNKNOWN 0xffffffffU
 
+/* The second half of the key of a number in the exact table. */
+#define EDICT_ID_KEY(attr) ((u64)((attr) + 1) << 56)
+
 /* INVARIANT: the order is that of `Attribute` in src/check/attribute.rs. */
 enum edict_attr {
 	EDICT_ATTR_COMM = 0,
@@ -121,7 +124,7 @@ struct edict_bank_header {
 	u32 nr_tiers;
 	u32 nr_rules;
 	u32 nr_clauses;
-	u32 stride; /* u64 words per row: a summary, then the clauses */
+	u32 stride; /* u64 words per row */
 	u32 nr_rows;
 	u32 name_slots;
 	u32 name_buckets;
@@ -138,13 +141,13 @@ struct edict_bank_header {
  * One compiled policy. The agent writes a whole bank while it is idle; the
  * object only reads it.
  *
- * name_key[slot] is the comm, padded with NUL; an unused slot holds all ones,
- * which is no comm (byte 15 of a comm is NUL).
+ * name_key[slot] is the comm, padded with NUL, or a number and EDICT_ID_KEY of
+ * its attribute, which is no comm (byte 15 of a comm is NUL); an unused slot
+ * holds all ones, which is neither.
  * bound[i] and prefix_bound[i] are the first values of an interval, ascending;
  * the row of the values before the first one is row_default.
- * word[row * stride] has bit w set when word w of the row is not zero;
- * word[row * stride + 1 + w] has bit i set when clause 64 w + i holds, or does
- * not care, for the values of that row. Row 0 is all ones.
+ * word[row * stride + w] has bit i set when clause 64 w + i holds, or does not
+ * care, for the values of that row. Row 0 is all ones.
  */
 struct edict_bank {
 	struct edict_bank_header head;

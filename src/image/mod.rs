@@ -157,7 +157,7 @@ pub fn emit(plan: &Plan) -> Result<Image, Vec<Diagnostic>> {
     let mut agent = Vec::new();
     let mut uses = 0;
     let mut next_bound = 0_usize;
-    let mut names_written = false;
+    let mut exact: Vec<(names::Key, u16)> = Vec::new();
 
     for planned in plan.attributes() {
         uses |= bit(planned.attribute);
@@ -183,11 +183,22 @@ pub fn emit(plan: &Plan) -> Result<Image, Vec<Diagnostic>> {
             }
             (Partition::Text(texts), Placement::Kernel) => {
                 bytes.u32(at + attr::ROW_DEFAULT, row(texts.default));
-                write_names(&mut bytes, at, planned, texts, &row)?;
-                names_written = true;
+                bytes.u32(at + attr::EXACT, narrow(texts.exact.len()));
+                exact.extend(
+                    texts
+                        .exact
+                        .iter()
+                        .map(|(name, class)| (names::key(name), narrow16(row(*class)))),
+                );
+                write_prefixes(&mut bytes, at, planned, texts, &row)?;
             }
             (Partition::Number(numbers), Placement::Kernel) => {
                 bytes.u32(at + attr::ROW_DEFAULT, row(numbers.default));
+                bytes.u32(at + attr::EXACT, narrow(numbers.exact.len()));
+                exact.extend(numbers.exact.iter().map(|(number, class)| {
+                    let key = names::id_key(planned.attribute, *number);
+                    (key, narrow16(row(*class)))
+                }));
                 bytes.u32(at + attr::BOUNDS_FIRST, narrow(next_bound));
                 write_top(&mut bytes, at, numbers.bounds.len());
                 let filled = match numbers.bounds.len() {
@@ -197,7 +208,10 @@ pub fn emit(plan: &Plan) -> Result<Image, Vec<Diagnostic>> {
                 if next_bound + filled > layout::BOUNDS_MAX {
                     return Err(too_large(planned.attribute, "intervals"));
                 }
-                let last = numbers.bounds.last().map_or(numbers.default, |(_, class)| *class);
+                let last = numbers
+                    .bounds
+                    .last()
+                    .map_or(numbers.default, |(_, class)| *class);
                 let filler = std::iter::repeat((UNREACHED, last));
                 let real = numbers.bounds.iter().copied();
                 for (bound, class) in real.chain(filler).take(filled) {
@@ -210,9 +224,7 @@ pub fn emit(plan: &Plan) -> Result<Image, Vec<Diagnostic>> {
             }
         }
     }
-    if !names_written {
-        write_empty_names(&mut bytes, 1);
-    }
+    write_names(&mut bytes, &exact)?;
 
     write_head(&mut bytes, plan, uses, words, rows.len());
     for (index, planned) in plan.clauses().iter().enumerate() {
@@ -252,7 +264,7 @@ fn write_head(bytes: &mut Bytes, plan: &Plan, uses: u32, words: usize, rows: usi
     bytes.u32(head::NR_TIERS, narrow(plan.tiers().len()));
     bytes.u32(head::NR_RULES, narrow(plan.rules().len()));
     bytes.u32(head::NR_CLAUSES, narrow(plan.clauses().len()));
-    bytes.u32(head::STRIDE, narrow(words + 1));
+    bytes.u32(head::STRIDE, narrow(words));
     bytes.u32(head::NR_ROWS, narrow(rows));
     bytes.u32(
         head::BETWEEN,
@@ -292,33 +304,29 @@ fn write_head(bytes: &mut Bytes, plan: &Plan, uses: u32, words: usize, rows: usi
     }
 }
 
-fn write_names(
-    bytes: &mut Bytes,
-    at: usize,
-    planned: &AttributePlan,
-    texts: &crate::plan::Texts,
-    row: &dyn Fn(crate::plan::ClassId) -> u32,
-) -> Result<(), Vec<Diagnostic>> {
-    let entries: Vec<(names::Key, u16)> = texts
-        .exact
-        .iter()
-        .map(|(name, class)| (names::key(name), narrow16(row(*class))))
-        .collect();
-    let table = names::build(&entries).ok_or_else(|| too_large(planned.attribute, "names"))?;
-
-    bytes.u32(at + attr::EXACT, narrow(entries.len()));
+fn write_names(bytes: &mut Bytes, entries: &[(names::Key, u16)]) -> Result<(), Vec<Diagnostic>> {
+    let table = names::build(entries).ok_or_else(|| too_large(Attribute::Comm, "names and ids"))?;
     bytes.u64(head::NAME_SEED, table.seed);
     bytes.u32(head::NAME_BUCKETS, narrow(table.displacements.len()));
     bytes.u32(head::NAME_SLOTS, narrow(table.slots.len()));
     for (index, displacement) in table.displacements.iter().enumerate() {
         bytes.u16(bank::NAME_DISPLACEMENT + index * 2, *displacement);
     }
-    for (index, (key, row)) in table.slots.iter().enumerate() {
-        bytes.u64(bank::NAME_KEY + index * 16, key[0]);
-        bytes.u64(bank::NAME_KEY + index * 16 + 8, key[1]);
+    for (index, ([low, high], row)) in table.slots.iter().enumerate() {
+        bytes.u64(bank::NAME_KEY + index * 16, *low);
+        bytes.u64(bank::NAME_KEY + index * 16 + 8, *high);
         bytes.u16(bank::NAME_ROW + index * 2, *row);
     }
+    Ok(())
+}
 
+fn write_prefixes(
+    bytes: &mut Bytes,
+    at: usize,
+    planned: &AttributePlan,
+    texts: &crate::plan::Texts,
+    row: &dyn Fn(crate::plan::ClassId) -> u32,
+) -> Result<(), Vec<Diagnostic>> {
     if texts.bounds.len() > layout::PREFIX_BOUNDS_MAX {
         return Err(too_large(planned.attribute, "prefixes"));
     }
@@ -334,15 +342,6 @@ fn write_names(
         bytes.u16(bank::PREFIX_ROW + index * 2, narrow16(row(*class)));
     }
     Ok(())
-}
-
-/// One empty slot, so that a look-up in a bank without names finds nothing.
-fn write_empty_names(bytes: &mut Bytes, slots: usize) {
-    bytes.u32(head::NAME_BUCKETS, 1);
-    bytes.u32(head::NAME_SLOTS, narrow(slots));
-    for word in 0..slots * 2 {
-        bytes.u64(bank::NAME_KEY + word * 8, u64::MAX);
-    }
 }
 
 fn write_top(bytes: &mut Bytes, at: usize, count: usize) {

@@ -1,4 +1,4 @@
-//! A perfect hash of the names that the policy mentions.
+//! A perfect hash of the names, and of many ids, that the policy mentions.
 //!
 //! Hash and displace (Belazzougui, Botelho, Dietzfelbinger, 2009): names fall
 //! into buckets of about four, the fullest buckets first, and each bucket gets a
@@ -9,9 +9,11 @@
 //! `bpf/classify.bpf.h`. The seed is the first of 0, 1, 2 … that works, so the
 //! same names give the same table.
 
+use crate::check::Attribute;
+
 use super::layout::{COMM_LEN, NAME_BUCKETS_MAX, NAME_SLOTS_MAX};
 
-/// A comm as the kernel compares it: two words, padded with NUL.
+/// A comm as the kernel compares it, two words padded with NUL, or an id.
 pub(super) type Key = [u64; 2];
 
 /// No comm: byte 15 of a comm is NUL.
@@ -34,6 +36,11 @@ pub(super) fn key(name: &str) -> Key {
     }
     let (low, high) = bytes.split_at(COMM_LEN / 2);
     [word(low), word(high)]
+}
+
+/// The key of a number of an attribute: `EDICT_ID_KEY`.
+pub(super) fn id_key(attribute: Attribute, number: i64) -> Key {
+    [number as u64, (attribute as u64 + 1) << 56]
 }
 
 fn word(bytes: &[u8]) -> u64 {

@@ -1,12 +1,11 @@
 //! The pool of bitmaps, one row for each distinct one.
 //!
-//! A row is a summary word (bit w: word w of the row is not zero) and then one
-//! bit per clause. Row 0 is all ones.
+//! A row is one bit per clause. Row 0 is all ones.
 
 use std::collections::HashMap;
 
 pub(super) struct Rows {
-    /// Words per row without the summary.
+    /// Words per row.
     width: usize,
     words: Vec<u64>,
     of: HashMap<Vec<u64>, u32>,
@@ -37,12 +36,6 @@ impl Rows {
             return *row;
         }
         let row = u32::try_from(self.of.len()).unwrap_or(u32::MAX);
-        let summary = padded
-            .iter()
-            .enumerate()
-            .filter(|(_, word)| **word != 0)
-            .fold(0_u64, |summary, (index, _)| summary | 1 << index);
-        self.words.push(summary);
         self.words.extend(&padded);
         self.of.insert(padded, row);
         row

@@ -59,6 +59,8 @@ impl Texts {
 /// The classes of a number or truth attribute (false is 0, true is 1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Numbers {
+    /// Values that the policy lists, when there are too many to be intervals.
+    pub exact: BTreeMap<i64, ClassId>,
     /// First values of the intervals, ascending, each with its class.
     pub bounds: Vec<(i64, ClassId)>,
     /// The class of the values before the first bound.
@@ -68,6 +70,9 @@ pub struct Numbers {
 impl Numbers {
     /// The class of a value.
     pub fn class(&self, value: i64) -> ClassId {
+        if let Some(class) = self.exact.get(&value) {
+            return *class;
+        }
         let at = self.bounds.partition_point(|(bound, _)| *bound <= value);
         match at.checked_sub(1).and_then(|at| self.bounds.get(at)) {
             Some((_, class)) => *class,
@@ -154,7 +159,12 @@ fn partition(attribute: Attribute, ty: Type, clauses: &[Clause]) -> AttributePla
     let partition = match ty {
         Type::Text => Partition::Text(partition_texts(&tests.tests, &mut classes)),
         Type::Count | Type::Duration | Type::Bool => {
-            Partition::Number(partition_numbers(&tests.tests, &mut classes))
+            let listed = if attribute == Attribute::Uid {
+                LISTED_AS_INTERVALS
+            } else {
+                usize::MAX
+            };
+            Partition::Number(partition_numbers(&tests.tests, listed, &mut classes))
         }
     };
 
@@ -342,7 +352,30 @@ fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
-fn partition_numbers(tests: &[&Test], classes: &mut Classes) -> Numbers {
+/// How many listed ids are still looked up as intervals; above that they are
+/// hashed like names. Five steps of a search cost about what a hash does.
+const LISTED_AS_INTERVALS: usize = 16;
+
+/// Parts numbers at the ends of the compared ranges; values that tests list one
+/// by one are kept apart when there are more than `listed_max` of them.
+fn partition_numbers(tests: &[&Test], listed_max: usize, classes: &mut Classes) -> Numbers {
+    let mut listed: BTreeMap<i64, Bits> = BTreeMap::new();
+    for (number, test) in tests.iter().enumerate() {
+        match test {
+            Test::Number(_, Compare::Eq, value) => set(listed.entry(*value).or_default(), number),
+            Test::NumberIn(_, members) => {
+                for member in members.iter() {
+                    set(listed.entry(*member).or_default(), number);
+                }
+            }
+            _ => {}
+        }
+    }
+    let apart = listed.len() > listed_max;
+    if !apart {
+        listed.clear();
+    }
+
     // Each test is a union of ranges; a range contributes where it begins and
     // ends, and a counter per test says whether it is open.
     let mut edges: BTreeMap<i64, Vec<(usize, bool)>> = BTreeMap::new();
@@ -358,6 +391,7 @@ fn partition_numbers(tests: &[&Test], classes: &mut Classes) -> Numbers {
             }
         };
         match test {
+            Test::Number(_, Compare::Eq, _) | Test::NumberIn(..) if apart => {}
             Test::Number(_, Compare::Eq, value) => range(Some(*value), *value),
             Test::Number(_, Compare::Lt, value) => {
                 if let Some(last) = value.checked_sub(1) {
@@ -382,7 +416,8 @@ fn partition_numbers(tests: &[&Test], classes: &mut Classes) -> Numbers {
     }
 
     let default = classes.of(&first);
-    let mut signature = first;
+    let mut signature = first.clone();
+    let mut intervals: Vec<(i64, Bits)> = Vec::new();
     let mut bounds: Vec<(i64, ClassId)> = Vec::new();
     let mut before = default;
     for (bound, changes) in edges {
@@ -396,10 +431,27 @@ fn partition_numbers(tests: &[&Test], classes: &mut Classes) -> Numbers {
         let class = classes.of(&signature);
         if class != before {
             bounds.push((bound, class));
+            intervals.push((bound, signature.clone()));
             before = class;
         }
     }
-    Numbers { bounds, default }
+    let exact = listed
+        .into_iter()
+        .map(|(value, mut listed)| {
+            let at = intervals.partition_point(|(bound, _)| *bound <= value);
+            let compared = match at.checked_sub(1).and_then(|at| intervals.get(at)) {
+                Some((_, signature)) => signature,
+                None => &first,
+            };
+            unite(&mut listed, compared);
+            (value, classes.of(&listed))
+        })
+        .collect();
+    Numbers {
+        exact,
+        bounds,
+        default,
+    }
 }
 
 fn set(bits: &mut Bits, index: usize) {
@@ -527,6 +579,7 @@ mod tests {
         fn numbers_agree_with_comparing(
             compared in prop::collection::vec((compares(), edge()), 0..6),
             listed in prop::collection::btree_set(edge(), 0..6),
+            listed_max in 0usize..8,
             value in edge(),
         ) {
             let mut tests: Vec<Test> = compared
@@ -535,7 +588,8 @@ mod tests {
                 .collect();
             tests.push(Test::NumberIn(Attribute::Uid, Arc::new(listed.clone())));
             let mut classes = Classes::default();
-            let numbers = partition_numbers(&tests.iter().collect::<Vec<_>>(), &mut classes);
+            let numbers =
+                partition_numbers(&tests.iter().collect::<Vec<_>>(), listed_max, &mut classes);
             let bits = &classes.signatures[numbers.class(value).0 as usize];
             for (index, (compare, with)) in compared.iter().enumerate() {
                 let holds = match compare {

@@ -115,7 +115,11 @@ impl fmt::Display for Shape<'_> {
                 Many(texts.bounds.len(), "prefix bound", "prefix bounds"),
             ),
             Partition::Number(numbers) => {
-                write!(f, "{}, bounds", Many(classes, "class", "classes"))?;
+                write!(f, "{}", Many(classes, "class", "classes"))?;
+                if !numbers.exact.is_empty() {
+                    write!(f, ", {}", Many(numbers.exact.len(), "id", "ids"))?;
+                }
+                write!(f, ", bounds")?;
                 let shown = 6;
                 for (bound, _) in numbers.bounds.iter().take(shown) {
                     write!(f, " {}", Value(self.0.attribute, *bound))?;

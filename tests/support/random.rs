@@ -75,7 +75,7 @@ const PATH_PREFIXES: &[&str] = &[
     "/system",
 ];
 const NICES: &[i64] = &[-19, -5, -1, 0, 1, 5, 10, 18];
-const UIDS: &[i64] = &[1, 999, 1000, 1001, 65534, 4294967294];
+const UIDS: &[i64] = &[1, 999, 1000, 1001, 65534, 4294967294, 1010, 1039];
 const RUNTIMES: &[(&str, i64)] = &[
     ("100us", 100_000),
     ("1ms", 1_000_000),
@@ -127,6 +127,8 @@ fn render(rules: &[String], otherwise: &str) -> String {
     text += "set names = { \"ab\", \"cc1\", \"cc1plus\", \"rustc\", \"fifteen-bytes-a\" }\n";
     text += "set places = { \"/a/b\", \"/batch.slice\", \"/usr/bin\" }\n";
     text += "set people = { 0, 1000, 65534 }\n";
+    let crowd: Vec<String> = (1010..1040).map(|uid| uid.to_string()).collect();
+    text += &format!("set crowd = {{ {} }}\n", crowd.join(", "));
     for (index, tier) in TIERS.iter().enumerate() {
         text += &format!("tier {tier} {{ tickets = {} }}\n", index + 1);
     }
@@ -169,12 +171,13 @@ fn atom(rng: &mut Rng) -> String {
         3 => text_atom(rng, "exe", PATHS, PATH_PREFIXES, "places", true),
         4 | 5 => text_atom(rng, "cgroup", PATHS, PATH_PREFIXES, "places", true),
         6 => format!("nice {} {}", compare(rng), rng.pick(NICES)),
-        7 => match rng.below(3) {
+        7 => match rng.below(4) {
             0 => "uid in people".to_owned(),
+            3 => "uid in crowd".to_owned(),
             1 => format!(
                 "uid not in {{ {}, {} }}",
                 UIDS[rng.below(3)],
-                UIDS[3 + rng.below(3)]
+                UIDS[3 + rng.below(5)]
             ),
             _ => format!("uid {} {}", compare(rng), rng.pick(UIDS)),
         },
