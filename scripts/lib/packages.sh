@@ -38,9 +38,11 @@ need_packages() {
     done
     ((${#missing[@]})) || return 0
     log "installing ${missing[*]}"
-    _as_root apt-get -qq update >&2
-    _as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "${missing[@]}" >&2 ||
-        die "apt-get could not install: ${missing[*]}"
+    local output
+    output=$(_as_root apt-get -q update 2>&1) ||
+        die "apt-get update failed:"$'\n'"$output"
+    output=$(_as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "${missing[@]}" 2>&1 </dev/null) ||
+        die "apt-get could not install ${missing[*]}:"$'\n'"$output"
 }
 
 _other_distribution() {
