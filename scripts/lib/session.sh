@@ -79,7 +79,8 @@ show edict why "$audio"
 say "An edit takes effect while everything runs: compilers become normal work"
 was=$(tier_of "$compiler")
 cp "$policy/policy.edict" /tmp/before.edict
-sed 's/^\( *compilers: .*\)-> *batch/\1-> normal/' /tmp/before.edict >/tmp/after.edict
+# The rule `compile` ends with this line.
+sed 's/^\( *or comm in build_drivers *\)-> batch/\1-> normal/' /tmp/before.edict >/tmp/after.edict
 printf '$ diff -u before after\n'
 diff -u /tmp/before.edict /tmp/after.edict | sed 1,2d
 lines=$(wc -l <"$log")
