@@ -32,6 +32,9 @@ mod live {
                 .enable_skel(source, name)
                 .compile_link_gen()?;
         }
+        scx_cargo::BpfBuilder::new()?
+            .enable_skel("bpf/main.bpf.c", "main")
+            .build()?;
         classifier_for_the_host();
         Ok(())
     }

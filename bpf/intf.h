@@ -171,4 +171,123 @@ _Static_assert(sizeof(struct edict_bank) % 8 == 0, "bank");
 /* The kernel refuses array values over 4 MiB. */
 _Static_assert(sizeof(struct edict_bank) < (4 << 20), "bank");
 
+/*
+ * What the agent asks of the object, and what it is told. The programs of
+ * requests.bpf.h take these as their context; the ring of events carries the
+ * last of them.
+ */
+
+/* `active`: the generation in force and the bank that holds it. 0: none yet. */
+#define EDICT_ACTIVE(generation, bank) (((u64)(generation) << 1) | ((bank) & 1))
+#define EDICT_GENERATION(active) ((active) >> 1)
+#define EDICT_BANK_INDEX(active) ((u32)((active) & 1))
+
+enum edict_requests {
+	EDICT_BATCH = 256,
+	EDICT_WAIT_BUCKETS = 32,
+};
+
+/* edict_commit: 0, or -EAGAIN when `expected` is no longer the active word. */
+struct edict_commit {
+	u64 expected;
+	u64 active;
+};
+
+/* A process, and which of its executions: a pid alone may be reused. */
+struct edict_process {
+	u64 exec_id;
+	u64 started;
+	u64 generation;
+	u32 pid;
+	u32 bank;
+	u32 row;
+	s32 error;
+};
+
+/* edict_processes fills exec_id and started; edict_fill takes the rest. */
+struct edict_batch {
+	u32 count;
+	u32 pad;
+	struct edict_process process[EDICT_BATCH];
+};
+
+struct edict_cgroup_key {
+	u64 id;
+	u32 bank;
+	u32 pad;
+};
+
+struct edict_cgroup_row {
+	u64 generation;
+	u32 row;
+	u32 pad;
+};
+
+enum edict_event_kind {
+	EDICT_EVENT_EXE = 1,	     /* the row of this process is not known */
+	EDICT_EVENT_CGROUP = 2,	     /* the row of this cgroup is not known */
+	EDICT_EVENT_CGROUP_GONE = 3,
+};
+
+struct edict_event {
+	u32 kind;
+	u32 pid;
+	u64 id; /* of the cgroup, or the exec_id */
+	u64 started;
+};
+
+/* Written by each CPU for itself; the agent sums over the CPUs. */
+struct edict_tier_counters {
+	u64 dispatches;	   /* runs begun */
+	u64 runtime_ns;
+	u64 preemptions;   /* wake-ups that interrupted another tier */
+	u64 direct;	   /* runs begun on a CPU found idle */
+	u64 overdue;	   /* runs begun because max_wait was near */
+	u64 wait_max_ns;
+	u64 wait[EDICT_WAIT_BUCKETS]; /* bucket b: less than 2^b microseconds */
+};
+
+struct edict_counters {
+	u64 classifications;
+	u64 unmatched;
+	u64 events_lost;
+	u64 pad;
+	u64 rule[EDICT_RULES_MAX];
+	struct edict_tier_counters tier[EDICT_TIERS_MAX];
+};
+
+/* edict_inspect: what the object knows about one task. */
+struct edict_inspect {
+	u32 pid;
+	u32 tgid;
+	u64 active;	 /* the generation that `rule` and `tier` belong to */
+	u64 cgroup;
+	u32 rule;
+	u32 tier;
+	u32 policy;	 /* SCHED_* */
+	u32 pad;
+	struct edict_facts facts;
+};
+
+/* edict_count: tasks of each tier, under the active generation. */
+struct edict_population {
+	u64 active;
+	u32 tasks[EDICT_TIERS_MAX];
+};
+
+/* With `edict_audit` set: one key per kind of decision taken. */
+struct edict_decision {
+	u64 slice_ns;
+	u32 generation_parity;
+	u16 rule;
+	u16 tier;
+};
+
+_Static_assert(sizeof(struct edict_process) == 40, "process");
+_Static_assert(sizeof(struct edict_event) == 24, "event");
+_Static_assert(sizeof(struct edict_tier_counters) == 38 * 8, "tier counters");
+/* The kernel refuses per-CPU values over 32 KiB. */
+_Static_assert(sizeof(struct edict_counters) == 32 + 512 * 8 + 16 * 304, "counters");
+_Static_assert(sizeof(struct edict_inspect) == 160, "inspection");
+
 #endif /* EDICT_INTF_H */

@@ -13,7 +13,9 @@ pub mod check;
 pub mod cli;
 pub mod diag;
 pub mod eval;
+pub mod hooks;
 pub mod image;
+pub mod live;
 pub mod plan;
 #[cfg(feature = "live")]
 pub mod reload;

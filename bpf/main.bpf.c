@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * edict: a scheduler that carries out a compiled policy.
+ *
+ * A policy is one bank of tables (intf.h). Two banks exist; `edict_active`
+ * names the generation in force and its bank, and committing a new policy is
+ * one store of that word. Each callback reads it once and passes it down: a
+ * decision that mixed two reads would be a decision of no policy.
+ *
+ *   wake ─▶ select_cpu ── idle CPU ──────────────▶ run
+ *              │ none
+ *              ▼
+ *           enqueue ── may interrupt ────────────▶ run
+ *              │
+ *              ▼
+ *        queue of the tier ── dispatch: draw ────▶ run ─▶ tick ─▶ stopping
+ *              ▲                                               │
+ *              └───────────────────────────────────────────────┘
+ *
+ *   attributes.bpf.h  the facts about a task and the verdict on it
+ *   classify.bpf.h    facts to verdict
+ *   tiers.bpf.h       order, draws, promises
+ *   lottery.bpf.h     their arithmetic
+ *   requests.bpf.h    what the agent asks
+ *   tables.bpf.h      every map
+ *
+ * What it does not do: a policy never makes it give up (no scx_bpf_error);
+ * a task that no rule takes is in the otherwise tier. Real-time and deadline
+ * tasks, CPU bandwidth and cpusets stay the kernel's. It keeps no task on a
+ * cache domain and places none by load.
+ */
+#include <scx/common.bpf.h>
+#include "tiers.bpf.h"
+#include "requests.bpf.h"
+
+char _license[] SEC("license") = "GPL";
+
+UEI_DEFINE(uei);
+
+/* Threads of the kernel bound to a CPU serve that CPU: nothing may hold them up. */
+static __always_inline bool edict_bound_kthread(const struct task_struct *p)
+{
+	return (p->flags & PF_KTHREAD) && p->nr_cpus_allowed == 1;
+}
+
+static __always_inline void edict_audit_decision(struct edict_task *t, u64 active, u64 slice)
+{
+	struct edict_decision key = {};
+	u64 one = 1, *count;
+
+	if (!edict_audit)
+		return;
+	key.slice_ns = slice;
+	key.generation_parity = EDICT_GENERATION(active) & 1;
+	key.rule = t->rule;
+	key.tier = t->tier;
+	count = bpf_map_lookup_elem(&edict_decisions, &key);
+	if (count)
+		__sync_fetch_and_add(count, 1);
+	else
+		bpf_map_update_elem(&edict_decisions, &key, &one, BPF_NOEXIST);
+}
+
+s32 BPF_STRUCT_OPS(edict_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
+{
+	u64 now, slice, active;
+	struct edict_bank *bank;
+	struct edict_task *t;
+	bool idle = false;
+	s32 cpu;
+	int tier;
+
+	cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, &idle);
+	if (!idle)
+		return cpu;
+	now = scx_bpf_now();
+	active = READ_ONCE(edict_active);
+	tier = edict_refresh(p, active, now);
+	t = edict_task_of(p);
+	bank = EDICT_BANK(active);
+	if (!t || !bank)
+		return cpu;
+	slice = edict_slice_of(bank, tier);
+	edict_rebase(t, tier, slice);
+	edict_audit_decision(t, active, slice);
+	t->how = EDICT_HOW_DIRECT;
+	t->queued_at = now;
+	t->resumes = 0;
+	scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice, 0);
+	return cpu;
+}
+
+/* A CPU whose task a waking task of `tier` may interrupt, or -1. */
+static __always_inline s32 edict_victim(struct task_struct *p, const struct edict_bank *bank,
+					u32 tier)
+{
+	u32 preempt = bank->head.tier[edict_index(tier)].preempt;
+	s32 first = scx_bpf_task_cpu(p);
+	u32 i;
+
+	if (!preempt)
+		return -1;
+	for (i = 0; i < EDICT_PREEMPT_SCAN; i++) {
+		struct edict_cpu *there;
+		u32 cpu = first + i;
+
+		if (i >= edict_nr_cpus)
+			break;
+		if (cpu >= edict_nr_cpus)
+			cpu -= edict_nr_cpus;
+		there = edict_cpu_of(cpu);
+		if (!there || there->tier >= EDICT_TIERS_MAX || there->how == EDICT_HOW_PREEMPT)
+			continue;
+		if (!(preempt & (1U << there->tier)))
+			continue;
+		if (bpf_cpumask_test_cpu(cpu, p->cpus_ptr))
+			return cpu;
+	}
+	return -1;
+}
+
+void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
+{
+	u64 now = scx_bpf_now(), active = READ_ONCE(edict_active), slice;
+	int tier = edict_refresh(p, active, now);
+	struct edict_bank *bank = EDICT_BANK(active);
+	struct edict_task *t = edict_task_of(p);
+	u32 queue;
+	s32 cpu;
+
+	if (!t || !bank) {
+		scx_bpf_dsq_insert(p, SCX_DSQ_GLOBAL, EDICT_SLICE_DEFAULT_NS, enq_flags);
+		return;
+	}
+	slice = edict_slice_of(bank, tier);
+	edict_rebase(t, tier, slice);
+	edict_audit_decision(t, active, slice);
+	t->queued_at = now;
+	t->resumes = 0;
+
+	if (edict_bound_kthread(p)) {
+		t->how = EDICT_HOW_DIRECT;
+		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice, enq_flags);
+		return;
+	}
+	if (enq_flags & SCX_ENQ_WAKEUP) {
+		cpu = edict_victim(p, bank, tier);
+		if (cpu >= 0) {
+			struct edict_cpu *there = edict_cpu_of(cpu);
+
+			/* Before the CPU turns: the next waker looks elsewhere. */
+			if (there)
+				there->how = EDICT_HOW_PREEMPT;
+			t->how = EDICT_HOW_PREEMPT;
+			scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL_ON | cpu, slice,
+					   enq_flags | SCX_ENQ_PREEMPT);
+			return;
+		}
+	}
+
+	t->how = EDICT_HOW_DRAWN;
+	queue = edict_queue_of(bank, tier);
+	if (scx_bpf_dsq_nr_queued(EDICT_DSQ(queue)) <= 0)
+		edict_queue_states[queue & (EDICT_QUEUES - 1)].bound = now;
+	if (queue >= EDICT_TIERS_MAX)
+		scx_bpf_dsq_insert(p, EDICT_DSQ(queue), slice, enq_flags);
+	else
+		scx_bpf_dsq_insert_vtime(p, EDICT_DSQ(queue), slice, t->vtime, enq_flags);
+
+	/* A CPU may have fallen idle since one was looked for. */
+	cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
+	if (cpu >= 0)
+		scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
+}
+
+/* Lets the task that ran go on for another slice. */
+static __always_inline void edict_keep_running(struct task_struct *p, struct edict_task *t,
+					       struct edict_cpu *here, struct edict_bank *bank,
+					       u64 active, u32 tier, u64 now)
+{
+	edict_run_ended(t);
+	t->how = EDICT_HOW_DRAWN;
+	t->queued_at = now;
+	edict_rebase(t, tier, edict_slice_of(bank, tier));
+	edict_waited(t, active, tier, now);
+	edict_run_begins(t, here, active, tier, now);
+	scx_bpf_task_set_slice(p, edict_slice_of(bank, tier));
+}
+
+void BPF_STRUCT_OPS(edict_dispatch, s32 cpu, struct task_struct *prev)
+{
+	u64 now = scx_bpf_now(), active = READ_ONCE(edict_active);
+	struct edict_bank *bank = EDICT_BANK(active);
+	struct edict_cpu *here = edict_cpu_of(cpu);
+	struct edict_task *t = NULL;
+	u32 mask = 0, prev_tier = EDICT_TIERS_MAX, tier, i;
+
+	if (!bank || !here)
+		return;
+	if (prev && (prev->scx.flags & SCX_TASK_QUEUED) && !(prev->flags & PF_EXITING) &&
+	    bpf_cpumask_test_cpu(cpu, prev->cpus_ptr)) {
+		t = edict_task_of(prev);
+		if (t) {
+			edict_charge(prev, t, now);
+			prev_tier = edict_index(edict_refresh(prev, active, now));
+			edict_rebase(t, prev_tier, edict_slice_of(bank, prev_tier));
+		}
+	}
+	if (scx_bpf_dsq_nr_queued(EDICT_DSQ_DUE) > 0 &&
+	    scx_bpf_dsq_move_to_local(EDICT_DSQ_DUE, 0))
+		return;
+	if (READ_ONCE(edict_orphans) && edict_serve_orphans(active))
+		return;
+
+	mask = edict_waiting(active);
+	if (t)
+		mask |= 1U << prev_tier;
+
+	/* Each tier pays at most once and is tried at most once after that. */
+	bpf_for(i, 0, 2 * EDICT_TIERS_MAX) {
+		if (!mask)
+			break;
+		tier = edict_index(edict_draw(active, mask, cpu));
+		if ((mask & (mask - 1)) && i < EDICT_TIERS_MAX && edict_pays(bank, tier))
+			continue;
+		if (t && tier == prev_tier && edict_goes_on(active, tier, t->vtime)) {
+			edict_keep_running(prev, t, here, bank, active, tier, now);
+			return;
+		}
+		if (scx_bpf_dsq_move_to_local(EDICT_DSQ(edict_queue_of(bank, tier)), 0))
+			return;
+		if (t && tier == prev_tier) {
+			edict_keep_running(prev, t, here, bank, active, tier, now);
+			return;
+		}
+		mask &= ~(1U << tier);
+	}
+	here->tier = EDICT_TIERS_MAX;
+}
+
+void BPF_STRUCT_OPS(edict_runnable, struct task_struct *p, u64 enq_flags)
+{
+	struct edict_task *t = edict_task_of(p);
+
+	if (t && (enq_flags & SCX_ENQ_WAKEUP))
+		edict_woke(t, scx_bpf_now());
+}
+
+void BPF_STRUCT_OPS(edict_running, struct task_struct *p)
+{
+	u64 now = scx_bpf_now(), active = READ_ONCE(edict_active);
+	struct edict_cpu *here = edict_cpu_of(scx_bpf_task_cpu(p));
+	struct edict_task *t = edict_task_of(p);
+
+	if (!t)
+		return;
+	if (t->resumes) {
+		t->resumes = 0;
+		t->ran_at = now;
+		if (here) {
+			here->tier = t->run_tier;
+			here->how = t->how;
+		}
+		return;
+	}
+	/* Of the generation that queued it, which need not be the active one. */
+	if (t->active)
+		active = t->active;
+	edict_waited(t, active, t->tier, now);
+	edict_run_begins(t, here, active, t->tier, now);
+}
+
+void BPF_STRUCT_OPS(edict_tick, struct task_struct *p)
+{
+	u64 now = scx_bpf_now(), active = READ_ONCE(edict_active);
+	struct edict_task *t = edict_task_of(p);
+	u32 before;
+
+	if (!t)
+		return;
+	before = t->tier;
+	edict_charge(p, t, now);
+	/* Another tier: let it compete as a member of that one. */
+	if (edict_refresh(p, active, now) != before)
+		scx_bpf_task_set_slice(p, 0);
+}
+
+void BPF_STRUCT_OPS(edict_stopping, struct task_struct *p, bool runnable)
+{
+	struct edict_cpu *here = edict_cpu_of(scx_bpf_task_cpu(p));
+	struct edict_task *t = edict_task_of(p);
+	u64 now = scx_bpf_now();
+
+	if (!t)
+		return;
+	edict_charge(p, t, now);
+	t->ran_at = 0;
+	if (here)
+		here->tier = EDICT_TIERS_MAX;
+	if (runnable && p->scx.slice) {
+		t->resumes = 1;
+		return;
+	}
+	edict_run_ended(t);
+	if (runnable)
+		edict_burst_goes_on(t);
+}
+
+void BPF_STRUCT_OPS(edict_quiescent, struct task_struct *p, u64 deq_flags)
+{
+	struct edict_task *t = edict_task_of(p);
+
+	if (t && (deq_flags & SCX_DEQ_SLEEP))
+		edict_burst_ended(t);
+}
+
+s32 BPF_STRUCT_OPS_SLEEPABLE(edict_init_task, struct task_struct *p,
+			     struct scx_init_task_args *args)
+{
+	struct edict_exe *exe, *inherited;
+	struct task_struct *current, *leader;
+	struct edict_task *t;
+
+	t = bpf_task_storage_get(&edict_tasks, p, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!t)
+		return -ENOMEM;
+	/* The leader's entry is all that other threads need. */
+	if (p->pid != p->tgid || (p->flags & PF_KTHREAD))
+		return 0;
+	exe = bpf_task_storage_get(&edict_exes, p, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!exe)
+		return -ENOMEM;
+	if (!args->fork)
+		return 0;
+	/* A child runs its parent's program until it execs. */
+	bpf_rcu_read_lock();
+	current = bpf_get_current_task_btf();
+	leader = current->group_leader;
+	inherited = bpf_task_storage_get(&edict_exes, leader, 0, 0);
+	if (inherited)
+		*exe = *inherited;
+	bpf_rcu_read_unlock();
+	return 0;
+}
+
+static int edict_keeper_fired(void *map, int *key, struct bpf_timer *timer)
+{
+	u64 period = edict_keep(READ_ONCE(edict_active), scx_bpf_now());
+
+	bpf_timer_start(timer, period, 0);
+	return 0;
+}
+
+s32 BPF_STRUCT_OPS_SLEEPABLE(edict_init)
+{
+	struct edict_keeper *keeper;
+	u32 queue, cpu, key = 0;
+	s32 error;
+
+	bpf_for(queue, 0, EDICT_QUEUES) {
+		error = scx_bpf_create_dsq(EDICT_DSQ(queue), -1);
+		if (error)
+			return error;
+	}
+	error = scx_bpf_create_dsq(EDICT_DSQ_DUE, -1);
+	if (error)
+		return error;
+	bpf_for(cpu, 0, edict_nr_cpus) {
+		struct edict_cpu *here = edict_cpu_of(cpu);
+
+		if (here) {
+			here->random = edict_scatter(edict_seed + cpu);
+			here->tier = EDICT_TIERS_MAX;
+		}
+	}
+	keeper = bpf_map_lookup_elem(&edict_keepers, &key);
+	if (!keeper)
+		return -ESRCH;
+	error = bpf_timer_init(&keeper->timer, &edict_keepers, CLOCK_MONOTONIC);
+	if (error && error != -EBUSY)
+		return error;
+	bpf_timer_set_callback(&keeper->timer, edict_keeper_fired);
+	return bpf_timer_start(&keeper->timer, EDICT_KEEP_MIN_NS, 0);
+}
+
+void BPF_STRUCT_OPS(edict_exit, struct scx_exit_info *ei)
+{
+	UEI_RECORD(uei, ei);
+}
+
+void BPF_STRUCT_OPS(edict_dump, struct scx_dump_ctx *dctx)
+{
+	u64 active = READ_ONCE(edict_active);
+	struct edict_bank *bank = EDICT_BANK(active);
+	u32 i;
+
+	scx_bpf_dump("edict: generation %llu, bank %u, orphans %llx, due %d\n",
+		     EDICT_GENERATION(active), EDICT_BANK_INDEX(active), READ_ONCE(edict_orphans),
+		     scx_bpf_dsq_nr_queued(EDICT_DSQ_DUE));
+	if (!bank)
+		return;
+	bpf_for(i, 0, EDICT_TIERS_MAX) {
+		struct edict_tier_state *state = edict_tier_state_of(i);
+
+		if (i >= bank->head.nr_tiers)
+			break;
+		scx_bpf_dump("tier %u: %u tickets, queued %d, used %llu ns, debt %lld ns, clock %llu\n",
+			     i, bank->head.tier[edict_index(i)].tickets,
+			     scx_bpf_dsq_nr_queued(EDICT_DSQ(edict_queue_of(bank, i))),
+			     state->used_ns, state->debt_ns, state->clock);
+	}
+}
+
+void BPF_STRUCT_OPS(edict_dump_task, struct scx_dump_ctx *dctx, struct task_struct *p)
+{
+	struct edict_task *t = edict_task_of(p);
+
+	if (t)
+		scx_bpf_dump("edict: tier %u by rule %u of generation %llu, vtime %llu, queued at %llu\n",
+			     t->tier, t->rule, EDICT_GENERATION(t->active), t->vtime,
+			     t->queued_at);
+}
+
+SCX_OPS_DEFINE(edict_ops,
+	       .select_cpu = (void *)edict_select_cpu,
+	       .enqueue = (void *)edict_enqueue,
+	       .dispatch = (void *)edict_dispatch,
+	       .runnable = (void *)edict_runnable,
+	       .running = (void *)edict_running,
+	       .tick = (void *)edict_tick,
+	       .stopping = (void *)edict_stopping,
+	       .quiescent = (void *)edict_quiescent,
+	       .init_task = (void *)edict_init_task,
+	       .init = (void *)edict_init,
+	       .exit = (void *)edict_exit,
+	       .dump = (void *)edict_dump,
+	       .dump_task = (void *)edict_dump_task,
+	       .timeout_ms = 20000,
+	       .name = "edict");

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the agent asks of the object, each a program of its own that runs once
+ * through BPF_PROG_RUN, and what the object tells about processes and cgroups.
+ *
+ * Requests may sleep, so they classify nothing outside a read-side section: a
+ * bank may be refilled under anything that the agent's wait does not cover.
+ */
+#ifndef EDICT_REQUESTS_BPF_H
+#define EDICT_REQUESTS_BPF_H
+
+#include "attributes.bpf.h"
+
+struct bpf_iter_task;
+extern int bpf_iter_task_new(struct bpf_iter_task *it, struct task_struct *task,
+			     unsigned int flags) __weak __ksym;
+extern struct task_struct *bpf_iter_task_next(struct bpf_iter_task *it) __weak __ksym;
+extern void bpf_iter_task_destroy(struct bpf_iter_task *it) __weak __ksym;
+
+/* Puts a generation in force: one store. */
+SEC("syscall")
+int edict_commit(struct edict_commit *request)
+{
+	if (__sync_val_compare_and_swap(&edict_active, request->expected, request->active) !=
+	    request->expected)
+		return -EAGAIN;
+	/* Whatever the last generation queued where this one has no queue. */
+	__sync_fetch_and_or(&edict_orphans, (1ULL << EDICT_QUEUES) - 1);
+	return 0;
+}
+
+static __always_inline struct edict_batch *edict_batch(void)
+{
+	u32 key = 0;
+
+	return bpf_map_lookup_elem(&edict_batches, &key);
+}
+
+/* Which execution of which process each pid is now. */
+SEC("syscall")
+int edict_processes(void *ctx)
+{
+	struct edict_batch *request = edict_batch();
+	u32 i;
+
+	if (!request)
+		return -ESRCH;
+	bpf_for(i, 0, EDICT_BATCH) {
+		struct edict_process *at;
+		struct task_struct *p;
+
+		if (i >= request->count)
+			break;
+		at = &request->process[i & (EDICT_BATCH - 1)];
+		p = bpf_task_from_pid(at->pid);
+		if (!p) {
+			at->error = -ESRCH;
+			continue;
+		}
+		at->exec_id = p->self_exec_id;
+		at->started = p->start_boottime;
+		at->error = p->pid != p->tgid || (p->flags & PF_KTHREAD) ? -EINVAL : 0;
+		bpf_task_release(p);
+	}
+	return 0;
+}
+
+/* The rows of programs, if the processes still run them. */
+SEC("syscall")
+int edict_fill(void *ctx)
+{
+	struct edict_batch *request = edict_batch();
+	u32 i;
+
+	if (!request)
+		return -ESRCH;
+	bpf_for(i, 0, EDICT_BATCH) {
+		struct edict_process *at;
+		struct task_struct *p, *thread;
+		struct edict_exe *exe;
+		u32 bank;
+
+		if (i >= request->count)
+			break;
+		at = &request->process[i & (EDICT_BATCH - 1)];
+		bank = at->bank & 1;
+		p = bpf_task_from_pid(at->pid);
+		if (!p) {
+			at->error = -ESRCH;
+			continue;
+		}
+		exe = bpf_task_storage_get(&edict_exes, p, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+		if (!exe || p->self_exec_id != at->exec_id || p->start_boottime != at->started) {
+			at->error = -ESTALE;
+			bpf_task_release(p);
+			continue;
+		}
+		if (exe->exec_id != at->exec_id) {
+			exe->generation[0] = 0;
+			exe->generation[1] = 0;
+			exe->exec_id = at->exec_id;
+		}
+		exe->row[bank] = at->row;
+		WRITE_ONCE(exe->generation[bank], at->generation);
+		at->error = 0;
+		if (EDICT_ACTIVE(at->generation, bank) == READ_ONCE(edict_active)) {
+			bpf_rcu_read_lock();
+			bpf_for_each(task, thread, p, BPF_TASK_ITER_PROC_THREADS) {
+				struct edict_task *t = edict_task_of(thread);
+
+				if (t)
+					t->dirty = 1;
+			}
+			bpf_rcu_read_unlock();
+		}
+		bpf_task_release(p);
+	}
+	return 0;
+}
+
+/* Makes every task look at the row of its cgroup again. */
+SEC("syscall")
+int edict_cgroups_changed(void *ctx)
+{
+	__sync_fetch_and_add(&edict_cgroup_epoch, 1);
+	return 0;
+}
+
+/* The tier and rule of a task under `active`, kept or found without keeping. */
+static __always_inline int edict_verdict(struct task_struct *p, u64 active,
+					 struct edict_facts *facts)
+{
+	struct edict_bank *bank = EDICT_BANK(active);
+	struct edict_task *t = edict_task_of(p);
+	int verdict;
+
+	if (!bank)
+		return 0;
+	edict_facts_of(p, t, active, bank->head.uses, scx_bpf_now(), false, facts);
+	if (t && t->active == active)
+		return (int)(t->rule << 8 | (t->tier & 0xff));
+	verdict = edict_classify(facts, EDICT_BANK_INDEX(active));
+	if (verdict < 0)
+		verdict = (int)(bank->head.otherwise_rule << 8 | bank->head.otherwise_tier);
+	return verdict;
+}
+
+/* Everything about one task. */
+SEC("syscall")
+int edict_inspect(struct edict_inspect *request)
+{
+	struct edict_facts facts = {};
+	struct task_struct *p;
+	int verdict;
+
+	p = bpf_task_from_pid(request->pid);
+	if (!p)
+		return -ESRCH;
+	bpf_rcu_read_lock();
+	request->active = READ_ONCE(edict_active);
+	verdict = edict_verdict(p, request->active, &facts);
+	request->cgroup = edict_cgroup_id(p);
+	bpf_rcu_read_unlock();
+	request->tgid = p->tgid;
+	request->rule = (u32)verdict >> 8;
+	request->tier = (u32)verdict & 0xff;
+	request->policy = p->policy;
+	request->facts = facts;
+	bpf_task_release(p);
+	return 0;
+}
+
+/* How many tasks each tier has. */
+SEC("syscall")
+int edict_count(void *ctx)
+{
+	struct edict_population *request;
+	struct task_struct *p;
+	u32 key = 0;
+	u64 active;
+
+	request = bpf_map_lookup_elem(&edict_populations, &key);
+	if (!request)
+		return -ESRCH;
+	__builtin_memset(request, 0, sizeof(*request));
+	bpf_rcu_read_lock();
+	active = READ_ONCE(edict_active);
+	bpf_for_each(task, p, NULL, BPF_TASK_ITER_ALL_THREADS) {
+		struct edict_facts facts = {};
+		u32 tier = (u32)edict_verdict(p, active, &facts) & (EDICT_TIERS_MAX - 1);
+
+		request->tasks[tier]++;
+	}
+	request->active = active;
+	bpf_rcu_read_unlock();
+	return 0;
+}
+
+SEC("?tp_btf/sched_process_exec")
+int BPF_PROG(edict_exec, struct task_struct *p, int old_pid)
+{
+	u64 active = READ_ONCE(edict_active);
+	struct edict_bank *bank = EDICT_BANK(active);
+
+	if (active && bank && (bank->head.uses & (1U << EDICT_ATTR_EXE)))
+		edict_exe_row(p, active, true);
+	return 0;
+}
+
+SEC("?tp_btf/cgroup_mkdir")
+int BPF_PROG(edict_cgroup_made, struct cgroup *cgroup, const char *path)
+{
+	u64 active = READ_ONCE(edict_active);
+
+	/* 0 is the version 2 hierarchy. */
+	if (active && cgroup->root->hierarchy_id == 0)
+		edict_tell(active, EDICT_EVENT_CGROUP, 0, cgroup->kn->id, 0);
+	return 0;
+}
+
+SEC("?tp_btf/cgroup_rmdir")
+int BPF_PROG(edict_cgroup_gone, struct cgroup *cgroup, const char *path)
+{
+	u64 active = READ_ONCE(edict_active);
+
+	if (active && cgroup->root->hierarchy_id == 0)
+		edict_tell(active, EDICT_EVENT_CGROUP_GONE, 0, cgroup->kn->id, 0);
+	return 0;
+}
+
+#endif /* EDICT_REQUESTS_BPF_H */

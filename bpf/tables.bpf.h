@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Every map and every variable of the object, each with one sentence.
+ *
+ *   who writes        what                         who reads
+ *   agent             edict_banks, edict_cgroups   every callback
+ *   commit request    edict_active                 every callback, once
+ *   callbacks         edict_tasks, edict_cpus,     callbacks, keeper, requests
+ *                     edict_tier_states
+ *   callbacks         edict_counters_of            agent
+ *   callbacks         edict_events                 agent
+ *
+ * There is no lock: a task's state is written under the lock of its run queue,
+ * a tier's by whoever comes, because each value there is an average, a clock
+ * that only goes forward or a lower bound.
+ */
+#ifndef EDICT_TABLES_BPF_H
+#define EDICT_TABLES_BPF_H
+
+#include "intf.h"
+
+/* Two compiled policies: the one in force and the one being prepared. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, u32);
+	__type(value, struct edict_bank);
+} edict_banks SEC(".maps");
+
+/* The rows of cgroups, by cgroup and bank, as far as the agent has told. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 131072);
+	__type(key, struct edict_cgroup_key);
+	__type(value, struct edict_cgroup_row);
+} edict_cgroups SEC(".maps");
+
+/* The row of a process' program in each bank; kept at the group leader. */
+struct edict_exe {
+	u64 exec_id;
+	u64 generation[2];
+	u64 asked; /* the active word under which the agent was asked */
+	u32 row[2];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct edict_exe);
+} edict_exes SEC(".maps");
+
+/* How a task got its CPU; decides what its time is charged to. */
+enum edict_how {
+	EDICT_HOW_DRAWN = 0,   /* won a draw between the tiers */
+	EDICT_HOW_DIRECT = 1,  /* nobody else wanted that CPU */
+	EDICT_HOW_PREEMPT = 2, /* interrupted another tier */
+	EDICT_HOW_DUE = 3,     /* would have waited too long */
+};
+
+/* What the object knows about a task. */
+struct edict_task {
+	/* The verdict, and the word of `edict_active` that it belongs to. */
+	u64 active;
+	u32 tier;
+	u32 rule;
+
+	/* What the verdict was drawn from. */
+	u64 comm[2];
+	u64 exec_id;
+	u64 cgroup;
+	u64 cgroup_epoch;
+	s32 static_prio;
+	u32 euid;
+	u32 row[EDICT_ATTRS];
+	u32 dirty;
+
+	/* Behaviour: samples are taken until the counts say that it is known. */
+	u32 bursts;
+	u32 wakes;
+	u32 burst_counted;
+	u64 burst_ns;
+	u64 burst_avg_ns;
+	u64 woke_at;
+	u64 wake_interval_ns;
+
+	/* Scheduling. */
+	u64 vtime;
+	u32 clock; /* the tier whose clock `vtime` is read against */
+	u32 how;
+	u64 queued_at;
+	u64 ran_at;
+	u64 run_ns;
+	u32 run_tier;
+	u32 run_bank;
+	u32 resumes; /* the run was interrupted by another class */
+	u32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct edict_task);
+} edict_tasks SEC(".maps");
+
+/* What runs on each CPU, for wake-ups that look whom they may interrupt. */
+struct edict_cpu {
+	u64 random;
+	u64 since;
+	u64 kicked_at;
+	u32 tier; /* EDICT_TIERS_MAX: nothing of ours */
+	u32 how;
+} __attribute__((aligned(64)));
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1024);
+	__type(key, u32);
+	__type(value, struct edict_cpu);
+} edict_cpus SEC(".maps");
+
+/* Counters of each bank, for each CPU; zeroed when the bank is prepared. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, u32);
+	__type(value, struct edict_counters);
+} edict_counters_of SEC(".maps");
+
+/* The processes that a request is about; contexts allow no index. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct edict_batch);
+} edict_batches SEC(".maps");
+
+/* The answer of the request that counts tasks. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct edict_population);
+} edict_populations SEC(".maps");
+
+/* What the agent has to evaluate, as it happens. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} edict_events SEC(".maps");
+
+/*
+ * Updating an array of maps from user space makes the kernel wait until every
+ * program that was running has returned; the agent does so before it refills a
+ * bank. Nothing reads it.
+ */
+struct edict_quiet_inner {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u32);
+} edict_quiet_inner SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__array(values, struct edict_quiet_inner);
+} edict_quiet SEC(".maps") = {
+	.values = { &edict_quiet_inner },
+};
+
+/* Which decisions were taken, when `edict_audit` is set. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct edict_decision);
+	__type(value, u64);
+} edict_decisions SEC(".maps");
+
+/* The timer that keeps the promises of max_wait. */
+struct edict_keeper {
+	struct bpf_timer timer;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct edict_keeper);
+} edict_keepers SEC(".maps");
+
+/* What the tiers share over all CPUs; outlives generations. */
+struct edict_tier_state {
+	u64 clock;    /* virtual time of the task that ran last */
+	u64 used_ns;  /* what a drawn task of this tier uses, on average */
+	s64 debt_ns;  /* time taken without a draw, to be paid with later wins */
+	u64 pad[5];
+} __attribute__((aligned(64)));
+
+struct edict_tier_state edict_tier_states[EDICT_TIERS_MAX];
+
+/*
+ * A queue for each tier and order, since the kernel lets no queue hold both:
+ * the queue of tier t is t, or EDICT_TIERS_MAX + t in order of arrival.
+ */
+#define EDICT_QUEUES (2 * EDICT_TIERS_MAX)
+#define EDICT_DSQ(queue) (0x1000ULL + (queue))
+#define EDICT_DSQ_DUE 0x2000ULL
+
+/* No task in this queue has waited since before `bound`. */
+struct edict_queue_state {
+	u64 bound;
+	u64 scanned_at;
+};
+
+struct edict_queue_state edict_queue_states[EDICT_QUEUES];
+
+/* Queues that may hold tasks although the generation in force has no use for them. */
+u64 edict_orphans;
+
+/* {generation << 1 | bank}: read once by each callback, and passed down. */
+u64 edict_active;
+
+/* Raised when rows of cgroups were told or withdrawn. */
+u64 edict_cgroup_epoch;
+
+/* Bounds that must not be constants: the verifier would count them down. */
+u32 edict_scan_max = 4096;
+u32 edict_kicks_max = 64;
+
+/* Set before loading. */
+const volatile u32 edict_nr_cpus = 1;
+const volatile u64 edict_seed = 1;
+const volatile u32 edict_audit;
+
+#endif /* EDICT_TABLES_BPF_H */

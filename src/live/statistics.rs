@@ -1,0 +1,179 @@
+//! Counters and inspections, decoded.
+
+use libbpf_rs::{MapCore, MapFlags};
+
+use super::agent_rows::AgentRows;
+use super::error::LiveError;
+use super::request::{word32, word64};
+use super::tables::{Active, Tables};
+use crate::check::{Attribute, RuleId, TierId};
+use crate::eval::Task;
+use crate::image::{Image, layout};
+
+const WAIT_BUCKETS: usize = 32;
+const HEAD: usize = 32;
+const RULES: usize = layout::RULES_MAX * 8;
+const TIER: usize = 38 * 8;
+
+/// What a tier did since its generation was prepared.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TierStatistics {
+    /// Tasks that are in the tier now, asleep or not.
+    pub tasks: u64,
+    /// CPU time used.
+    pub runtime_ns: u64,
+    /// Runs begun.
+    pub dispatches: u64,
+    /// Wake-ups that interrupted another tier.
+    pub preemptions: u64,
+    /// Runs begun on an idle CPU.
+    pub direct: u64,
+    /// Runs begun because the longest wait was near.
+    pub overdue: u64,
+    /// Half of the waits were shorter: a power of two of microseconds.
+    pub wait_p50_us: u64,
+    /// 99 of 100 waits were shorter: a power of two of microseconds.
+    pub wait_p99_us: u64,
+    /// The longest wait.
+    pub wait_max_us: u64,
+}
+
+/// What was counted since the generation in force was prepared; tiers and
+/// rules are in the order of its image.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Each tier.
+    pub tiers: Vec<TierStatistics>,
+    /// How many classifications each rule took.
+    pub rules: Vec<u64>,
+    /// Classifications.
+    pub classifications: u64,
+    /// Classifications that no rule took; `otherwise` should have.
+    pub unmatched: u64,
+    /// Questions that did not reach the agent.
+    pub events_lost: u64,
+}
+
+impl Statistics {
+    pub(super) fn read(tables: &Tables, active: Active, image: &Image) -> Result<Self, LiveError> {
+        let per_cpu = tables
+            .counters
+            .lookup_percpu(&active.bank.to_ne_bytes(), MapFlags::ANY)
+            .map_err(LiveError::kernel("reading counters"))?
+            .unwrap_or_default();
+        let population = tables.population()?;
+
+        let sum = |at: usize| per_cpu.iter().map(|bytes| word64(bytes, at)).sum::<u64>();
+        let tiers = (0..image.tiers().len())
+            .map(|tier| {
+                let at = HEAD + RULES + tier * TIER;
+                let waits: Vec<u64> = (0..WAIT_BUCKETS).map(|b| sum(at + 48 + b * 8)).collect();
+                let longest = per_cpu.iter().map(|bytes| word64(bytes, at + 40)).max();
+                TierStatistics {
+                    tasks: u64::from(word32(&population, 8 + tier * 4)),
+                    dispatches: sum(at),
+                    runtime_ns: sum(at + 8),
+                    preemptions: sum(at + 16),
+                    direct: sum(at + 24),
+                    overdue: sum(at + 32),
+                    wait_p50_us: quantile(&waits, 50),
+                    wait_p99_us: quantile(&waits, 99),
+                    wait_max_us: longest.unwrap_or(0) / 1000,
+                }
+            })
+            .collect();
+        Ok(Self {
+            tiers,
+            rules: (0..image.rules().len())
+                .map(|rule| sum(HEAD + rule * 8))
+                .collect(),
+            classifications: sum(0),
+            unmatched: sum(8),
+            events_lost: sum(16),
+        })
+    }
+}
+
+/// The upper end of the bucket that `percent` of the waits do not exceed.
+fn quantile(buckets: &[u64], percent: u64) -> u64 {
+    let total: u64 = buckets.iter().sum();
+    let mut seen = 0;
+    for (bucket, count) in buckets.iter().enumerate() {
+        seen += count;
+        if total > 0 && seen * 100 >= total * percent {
+            return 1 << bucket;
+        }
+    }
+    0
+}
+
+/// One task as the object sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspection {
+    /// Its thread id.
+    pub pid: u32,
+    /// Its process.
+    pub tgid: u32,
+    /// Its name.
+    pub comm: String,
+    /// What the policy may ask about it; what the object does not know is none.
+    pub task: Task,
+    /// Its tier.
+    pub tier: TierId,
+    /// The rule that took it.
+    pub rule: RuleId,
+    /// The generation that this is said of.
+    pub generation: u64,
+    /// Who schedules it: `ext` is this object, `rt` and `deadline` the kernel.
+    pub class: &'static str,
+}
+
+impl Inspection {
+    pub(super) fn parse(bytes: &[u8], image: &Image, rows: &AgentRows) -> Self {
+        let pid = word32(bytes, 0);
+        let tgid = word32(bytes, 4);
+        let known = word32(bytes, 152);
+        let number = |attribute: Attribute| {
+            let at = 56 + attribute as usize * 8;
+            (known & 1 << attribute as u32 != 0).then(|| word64(bytes, at).cast_signed())
+        };
+        let told =
+            |attribute: Attribute| !image.uses(attribute) || known & 1 << attribute as u32 != 0;
+        let comm: Vec<u8> = bytes
+            .get(40..56)
+            .unwrap_or_default()
+            .iter()
+            .copied()
+            .take_while(|byte| *byte != 0)
+            .collect();
+        let comm = String::from_utf8_lossy(&comm).into_owned();
+        let kthread = number(Attribute::Kthread).is_some_and(|kthread| kthread != 0);
+        Self {
+            pid,
+            tgid,
+            task: Task {
+                comm: Some(comm.clone()),
+                exe: (!kthread && told(Attribute::Exe))
+                    .then(|| rows.exe(tgid))
+                    .flatten(),
+                nice: number(Attribute::Nice),
+                uid: number(Attribute::Uid),
+                kthread: Some(kthread),
+                cgroup: told(Attribute::Cgroup)
+                    .then(|| rows.cgroup(word64(bytes, 16)))
+                    .flatten(),
+                runtime_avg: number(Attribute::RuntimeAvg),
+                wake_rate: number(Attribute::WakeRate),
+            },
+            comm,
+            rule: RuleId(word32(bytes, 24) as u16),
+            tier: TierId(word32(bytes, 28) as u8),
+            generation: Active::from_word(word64(bytes, 8)).generation,
+            class: match word32(bytes, 32) {
+                1 | 2 => "rt",
+                6 => "deadline",
+                _ => "ext",
+            },
+        }
+    }
+}

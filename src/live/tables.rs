@@ -1,0 +1,218 @@
+//! The maps and requests of a loaded object, shared with the thread that
+//! answers its questions.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::{Mutex, PoisonError};
+
+use libbpf_rs::{MapCore, MapFlags, MapHandle};
+
+use super::error::LiveError;
+use super::request::{Batch, Process, Request, put, word64};
+use super::skeleton::MainSkel;
+use crate::image::layout::ROW_UNKNOWN;
+
+/// Handles of their own: they outlive the borrow of the skeleton.
+#[derive(Debug)]
+pub(super) struct Tables {
+    banks: MapHandle,
+    cgroups: MapHandle,
+    /// The argument of two requests: used by one thread at a time.
+    batches: Mutex<MapHandle>,
+    pub(super) counters: MapHandle,
+    pub(super) events: MapHandle,
+    pub(super) decisions: MapHandle,
+    quiet: MapHandle,
+    quiet_inner: MapHandle,
+    commit: Request,
+    processes: Request,
+    fill: Request,
+    cgroups_changed: Request,
+    pub(super) inspect: Request,
+    populations: MapHandle,
+    count: Request,
+}
+
+/// The word that is in force: generation and bank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Active {
+    pub(super) generation: u64,
+    pub(super) bank: u32,
+}
+
+impl Active {
+    pub(super) fn word(self) -> u64 {
+        self.generation << 1 | u64::from(self.bank & 1)
+    }
+
+    pub(super) fn from_word(word: u64) -> Self {
+        Self {
+            generation: word >> 1,
+            bank: (word & 1) as u32,
+        }
+    }
+}
+
+impl Tables {
+    pub(super) fn new(skeleton: &MainSkel<'_>) -> Result<Self, LiveError> {
+        let map = |map: &libbpf_rs::MapMut<'_>| {
+            MapHandle::try_from(map).map_err(LiveError::kernel("opening a map"))
+        };
+        let request = |program: &libbpf_rs::ProgramMut<'_>| {
+            Request::new(program).map_err(LiveError::io("opening a request"))
+        };
+        let maps = &skeleton.maps;
+        let progs = &skeleton.progs;
+        Ok(Self {
+            banks: map(&maps.edict_banks)?,
+            cgroups: map(&maps.edict_cgroups)?,
+            batches: Mutex::new(map(&maps.edict_batches)?),
+            counters: map(&maps.edict_counters_of)?,
+            events: map(&maps.edict_events)?,
+            decisions: map(&maps.edict_decisions)?,
+            quiet: map(&maps.edict_quiet)?,
+            quiet_inner: map(&maps.edict_quiet_inner)?,
+            populations: map(&maps.edict_populations)?,
+            commit: request(&progs.edict_commit)?,
+            processes: request(&progs.edict_processes)?,
+            fill: request(&progs.edict_fill)?,
+            cgroups_changed: request(&progs.edict_cgroups_changed)?,
+            inspect: request(&progs.edict_inspect)?,
+            count: request(&progs.edict_count)?,
+        })
+    }
+
+    /// Waits until every callback that was running has returned: the kernel
+    /// runs `synchronize_rcu()` after an update of an array of maps.
+    pub(super) fn wait_out_callbacks(&self) -> Result<(), LiveError> {
+        let inner = self.quiet_inner.as_fd().as_raw_fd();
+        self.quiet
+            .update(&0_u32.to_ne_bytes(), &inner.to_ne_bytes(), MapFlags::ANY)
+            .map_err(LiveError::kernel("waiting for running callbacks"))
+    }
+
+    /// Writes a bank, reads it back and compares; zeroes its counters.
+    pub(super) fn write_bank(&self, bank: u32, bytes: &[u8]) -> Result<(), LiveError> {
+        let key = bank.to_ne_bytes();
+        self.banks
+            .update(&key, bytes, MapFlags::ANY)
+            .map_err(LiveError::kernel("writing a bank"))?;
+        let written = self
+            .banks
+            .lookup(&key, MapFlags::ANY)
+            .map_err(LiveError::kernel("reading a bank"))?;
+        if written.as_deref() != Some(bytes) {
+            return Err(LiveError::Corrupt);
+        }
+        Ok(())
+    }
+
+    pub(super) fn zero_counters(&self, bank: u32) -> Result<(), LiveError> {
+        let cpus = libbpf_rs::num_possible_cpus()
+            .map_err(LiveError::kernel("counting the possible CPUs"))?;
+        let zero = vec![vec![0_u8; self.counters.value_size() as usize]; cpus];
+        self.counters
+            .update_percpu(&bank.to_ne_bytes(), &zero, MapFlags::ANY)
+            .map_err(LiveError::kernel("zeroing counters"))
+    }
+
+    pub(super) fn commit(&self, expected: Active, active: Active) -> Result<(), LiveError> {
+        let mut context = [0; 16];
+        put(&mut context, 0, &expected.word().to_le_bytes());
+        put(&mut context, 8, &active.word().to_le_bytes());
+        match self.commit.run(&mut context) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(LiveError::Overtaken),
+            other => other.map_err(LiveError::io("committing a generation")),
+        }
+    }
+
+    /// Which execution each pid is; pids that are no process are left out.
+    pub(super) fn processes(&self, pids: &[u32]) -> io::Result<Vec<Process>> {
+        let batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = 0_u32.to_ne_bytes();
+        let asked = Batch::of_pids(pids);
+        batches
+            .update(&key, asked.bytes(), MapFlags::ANY)
+            .map_err(io::Error::other)?;
+        self.processes.run(&mut [])?;
+        let answered = batches
+            .lookup(&key, MapFlags::ANY)
+            .map_err(io::Error::other)?;
+        Ok(Batch::from(answered.unwrap_or_default()).found().collect())
+    }
+
+    /// Tells rows of programs. Processes that have gone on meanwhile are
+    /// left out by the object.
+    pub(super) fn fill(
+        &self,
+        rows: &[(Process, u32)],
+        generation: u64,
+        bank: u32,
+    ) -> io::Result<()> {
+        let batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        for rows in rows.chunks(super::request::BATCH) {
+            let batch = Batch::of_rows(rows, generation, bank);
+            batches
+                .update(&0_u32.to_ne_bytes(), batch.bytes(), MapFlags::ANY)
+                .map_err(io::Error::other)?;
+            self.fill.run(&mut [])?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn fill_cgroup(
+        &self,
+        id: u64,
+        row: u32,
+        generation: u64,
+        bank: u32,
+    ) -> libbpf_rs::Result<()> {
+        let mut value = [0; 16];
+        put(&mut value, 0, &generation.to_le_bytes());
+        put(&mut value, 8, &row.to_le_bytes());
+        if row == ROW_UNKNOWN {
+            return Ok(());
+        }
+        self.cgroups
+            .update(&cgroup_key(id, bank), &value, MapFlags::ANY)
+    }
+
+    pub(super) fn forget_cgroup(&self, id: u64) {
+        for bank in 0..2 {
+            // It need not be there: only banks that ask for cgroups have rows.
+            let _ = self.cgroups.delete(&cgroup_key(id, bank));
+        }
+    }
+
+    /// Withdraws the rows of a bank that no cgroup has any more.
+    pub(super) fn cgroups_of(&self, bank: u32) -> Vec<u64> {
+        self.cgroups
+            .keys()
+            .filter(|key| key.get(8).copied() == Some(bank as u8))
+            .map(|key| word64(&key, 0))
+            .collect()
+    }
+
+    /// How many tasks each tier has, as `struct edict_population`.
+    pub(super) fn population(&self) -> Result<Vec<u8>, LiveError> {
+        self.count
+            .run(&mut [])
+            .map_err(LiveError::io("counting tasks"))?;
+        let counted = self
+            .populations
+            .lookup(&0_u32.to_ne_bytes(), MapFlags::ANY)
+            .map_err(LiveError::kernel("counting tasks"))?;
+        Ok(counted.unwrap_or_default())
+    }
+
+    pub(super) fn cgroups_changed(&self) -> io::Result<()> {
+        self.cgroups_changed.run(&mut [])
+    }
+}
+
+fn cgroup_key(id: u64, bank: u32) -> [u8; 16] {
+    let mut key = [0; 16];
+    put(&mut key, 0, &id.to_le_bytes());
+    put(&mut key, 8, &bank.to_le_bytes());
+    key
+}

@@ -1,0 +1,21 @@
+//! The object on a kernel with sched_ext: attached, measured from outside.
+//!
+//! These tests put a scheduler in charge of the machine, so they run only as
+//! root on a kernel that has sched_ext, which `scripts/vm` provides; anywhere
+//! else each says why it is skipped. The binary is the same in both places.
+
+#![cfg(feature = "live")]
+
+#[path = "live/lab.rs"]
+mod lab;
+
+#[path = "live/attach.rs"]
+mod attach;
+#[path = "live/attributes.rs"]
+mod attributes;
+#[path = "live/generations.rs"]
+mod generations;
+#[path = "live/shares.rs"]
+mod shares;
+#[path = "live/waits.rs"]
+mod waits;

@@ -1,0 +1,127 @@
+//! Who gets how much: between the tiers, and within one.
+
+use std::time::Duration;
+
+use crate::lab::{self, Host, Worker};
+
+const THREE_TIERS: &str = r#"language 1
+policy three { version = "1" }
+tier critical { tickets = 800   slice = 3ms    max_wait = 30ms }
+tier regular  { tickets = 100   slice = 6ms    max_wait = 1s }
+tier batch    { tickets = 20    slice = 20ms   max_wait = 500ms }
+rules {
+  c: when comm == "critical" -> critical
+  b: when comm == "batch"    -> batch
+  otherwise                  -> regular
+}
+"#;
+
+#[test]
+fn vm_tiers_get_their_tickets_and_nobody_waits_too_long() {
+    let Some(_machine) = lab::machine("tickets") else {
+        return;
+    };
+    let attached = lab::attach(THREE_TIERS);
+    let names = ["critical", "regular", "batch"];
+    let workers: Vec<(usize, Worker)> = (0..9)
+        .map(|index| (index % 3, Worker::start(names[index % 3], "spin")))
+        .collect();
+    std::thread::sleep(Duration::from_secs(1));
+
+    let host = Host::watch();
+    let before: Vec<Duration> = workers
+        .iter()
+        .map(|(_, worker)| worker.cpu_time())
+        .collect();
+    std::thread::sleep(Duration::from_secs(20));
+    let mut used = [0.0; 3];
+    for ((tier, worker), before) in workers.iter().zip(before) {
+        used[*tier] += (worker.cpu_time() - before).as_secs_f64();
+    }
+    let stolen = host.worst();
+    let statistics = attached.statistics().unwrap();
+    let total: f64 = used.iter().sum();
+    println!("the host kept a CPU away for up to {stolen:?}");
+    for (tier, (tickets, limit)) in [(800.0, 30), (100.0, 1000), (20.0, 500)].iter().enumerate() {
+        let share = used[tier] / total * 100.0;
+        let due = tickets / 920.0 * 100.0;
+        let counted = &statistics.tiers[tier];
+        println!(
+            "{:9} {share:6.2} % of CPU time, {due:6.2} % of tickets; waited {} us at most, {} us in 99 %; {} of {} runs overdue",
+            names[tier],
+            counted.wait_max_us,
+            counted.wait_p99_us,
+            counted.overdue,
+            counted.dispatches,
+        );
+        assert!((share - due).abs() < 3.0, "{} got {share}", names[tier]);
+        // What the host took away may come twice: before and after a slice.
+        let allowed = Duration::from_millis(limit + 20) + 2 * stolen;
+        assert!(
+            Duration::from_micros(counted.wait_max_us) < allowed,
+            "{} waited {} us",
+            names[tier],
+            counted.wait_max_us
+        );
+    }
+    assert_eq!(statistics.tiers[0].tasks, 3);
+    assert_eq!(statistics.tiers[2].tasks, 3);
+    assert_eq!(statistics.unmatched, 0);
+    assert!(attached.ejection().is_none());
+    attached.detach().unwrap();
+}
+
+#[test]
+fn vm_nice_weighs_within_a_tier() {
+    let Some(_machine) = lab::machine("nice") else {
+        return;
+    };
+    let attached = lab::attach(THREE_TIERS);
+    let first = Worker::start("batch", "spin");
+    let second = Worker::start("batch", "spin");
+    second.nice(5);
+    first.pin(1);
+    second.pin(1);
+    std::thread::sleep(Duration::from_secs(1));
+    let before = (first.cpu_time(), second.cpu_time());
+    std::thread::sleep(Duration::from_secs(20));
+    let (first, second) = (first.cpu_time() - before.0, second.cpu_time() - before.1);
+    let ratio = first.as_secs_f64() / second.as_secs_f64();
+    let due = 1024.0 / 335.0;
+    println!("nice 0 : nice 5 = {ratio:.4}, the kernel's weights say {due:.4}");
+    assert!((ratio / due - 1.0).abs() < 0.05);
+    attached.detach().unwrap();
+}
+
+#[test]
+fn vm_strict_serves_the_first_tier_alone() {
+    let Some(_machine) = lab::machine("strict") else {
+        return;
+    };
+    let attached = lab::attach(
+        r#"language 1
+policy strict { version = "1" }
+tier first  { tickets = 1     slice = 5ms }
+tier others { tickets = 100   slice = 5ms   max_wait = 1s }
+rules {
+  f: when comm == "first" -> first
+  otherwise               -> others
+}
+lottery { between = strict }
+"#,
+    );
+    let first: Vec<Worker> = (0..lab::cpus())
+        .map(|_| Worker::start("first", "spin"))
+        .collect();
+    let other = Worker::start("other", "spin");
+    std::thread::sleep(Duration::from_secs(5));
+    let used: f64 = first
+        .iter()
+        .map(|worker| worker.cpu_time().as_secs_f64())
+        .sum();
+    let rest = other.cpu_time().as_secs_f64();
+    println!("first {used:.3} s, other {rest:.3} s, although it waits at most 1 s");
+    assert!(rest < 0.1 * used);
+    assert!(rest > 0.0);
+    attached.detach().unwrap();
+}
