@@ -9,6 +9,8 @@
 //! ```
 #![warn(missing_docs)]
 
+#[cfg(feature = "live")]
+pub mod agent;
 pub mod check;
 pub mod cli;
 pub mod diag;

@@ -235,7 +235,7 @@ fn an_unreadable_file_is_reported_and_its_new_mode_is_seen() {
         return;
     }
     let path = rig.path("policy.edict");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     rig.expect(&[Ending::Unreadable]);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     rig.expect(&[Ending::Recovered]);

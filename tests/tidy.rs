@@ -36,9 +36,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "cli",
+        "agent",
         &[
             "diag", "source", "syntax", "check", "eval", "plan", "image", "live", "hooks", "reload",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "diag", "source", "syntax", "check", "eval", "plan", "image", "live", "hooks",
+            "reload", "agent",
         ],
     ),
 ];

@@ -18,8 +18,9 @@ Examples:
   edict check --format json --deny-warnings /etc/edict/policy.edict
   generate-policy | edict check -
 
-A directory stands for the `policy.edict` in it, `-` for standard input.
-What is wrong goes to standard output. Exit code 3 if any of the policies is not valid.")]
+A directory stands for the `policy.edict` in it, `-` for standard input. What
+is wrong goes to standard output. Exit code 3 if any of the policies is not
+valid.")]
 pub(super) struct CheckArgs {
     /// Policy files, directories with a `policy.edict`, or `-`
     #[arg(required = true, value_name = "PATH")]

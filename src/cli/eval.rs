@@ -16,12 +16,12 @@ use crate::source::SourceSet;
 #[command(after_help = "\
 Examples:
   edict eval policies/desktop --task 'comm=cc1plus nice=5'
-  edict eval policies/desktop --task 'comm=\"Web Content\" cgroup=/user.slice uid=1000'
-  edict eval --format json policies/desktop --task 'kthread=true runtime_avg=2ms'
+  edict eval policies/desktop --task 'comm=\"Web Content\" uid=1000'
+  edict eval --format json policies/desktop --task runtime_avg=2ms
 
-An attribute that is left out is unknown: every condition on it is false, and so is its
-negation. `edict explain` lists the attributes. Nothing is read from the machine: the answer is
-the same everywhere.")]
+An attribute that is left out is unknown: every condition on it is false, and
+so is its negation. `edict explain` lists the attributes. Nothing is read from
+the machine: the answer is the same everywhere.")]
 pub(super) struct EvalArgs {
     /// A policy file, a directory with a `policy.edict`, or `-`
     #[arg(value_name = "PATH")]

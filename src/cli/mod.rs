@@ -10,12 +10,20 @@
 
 mod check;
 mod completions;
+mod doctor;
 mod eval;
 mod explain;
+mod help;
 mod plan;
 mod policy;
+mod reload;
+mod run;
+mod serving;
+mod status;
+mod stop;
 mod task;
 mod terminal;
+mod why;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -64,14 +72,14 @@ impl Exit {
     arg_required_else_help = true,
     after_help = "\
 Examples:
-  edict check policies/desktop                      is the policy valid?
-  edict eval policies/desktop --task 'comm=cc1'     which tier would this task be in?
-  edict run policies/desktop                        put it in force, reload when it changes
-  edict why 4711                                    why is this task in its tier?
-  edict help language                               the policy language
+  edict check policies/desktop                   is the policy valid?
+  edict eval policies/desktop --task comm=cc1    which tier would it be in?
+  edict run policies/desktop                     put it in force
+  edict why 4711                                 why is this task in its tier?
+  edict help language                            the policy language
 
-Exit codes: 0 done, 1 failed, 2 a test or an expectation failed, 3 the policy is not valid,
-4 refused by the kernel or by the state of the machine."
+Exit codes: 0 done, 1 failed, 2 a test or an expectation failed, 3 the policy
+is not valid, 4 refused by the kernel or by the state of the machine."
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -133,8 +141,15 @@ enum Verb {
     Check(check::CheckArgs),
     Eval(eval::EvalArgs),
     Plan(plan::PlanArgs),
+    Run(run::RunArgs),
+    Status(status::StatusArgs),
+    Why(why::WhyArgs),
+    Reload(reload::ReloadArgs),
+    Stop(stop::StopArgs),
+    Doctor(doctor::DoctorArgs),
     Explain(explain::ExplainArgs),
     Completions(completions::CompletionsArgs),
+    Help(help::HelpArgs),
 }
 
 /// Carry out what the arguments ask for.
@@ -152,8 +167,15 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Check(args) => check::run(&args, &terminal),
         Verb::Eval(args) => eval::run(&args, &terminal),
         Verb::Plan(args) => plan::run(&args, &terminal),
+        Verb::Run(args) => run::run(&args, &terminal),
+        Verb::Status(args) => status::run(&args, &terminal),
+        Verb::Why(args) => why::run(&args, &terminal),
+        Verb::Reload(args) => reload::run(&args, &terminal),
+        Verb::Stop(args) => stop::run(&args, &terminal),
+        Verb::Doctor(args) => doctor::run(&args, &terminal),
         Verb::Explain(args) => explain::run(&args, &terminal),
         Verb::Completions(args) => completions::run(&args, &terminal),
+        Verb::Help(args) => help::run(&args, &terminal),
     };
     ExitCode::from(exit.code())
 }

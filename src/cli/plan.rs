@@ -16,8 +16,8 @@ Examples:
   edict plan policies/desktop
   edict plan --format json policies/desktop | jq .digest
 
-The digest is the one that `edict status` prints once the policy is in force: the same policy
-gives the same digest on every machine.")]
+The digest is the one that `edict status` prints once the policy is in force:
+the same policy gives the same digest on every machine.")]
 pub(super) struct PlanArgs {
     /// A policy file, a directory with a `policy.edict`, or `-`
     #[arg(value_name = "PATH")]

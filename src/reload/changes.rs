@@ -177,9 +177,114 @@ fn list(kind: &str, what: &str, names: impl Iterator<Item = String>, parts: &mut
 /// A duration in the largest unit that holds it exactly.
 fn nanos(value: u64) -> String {
     for (unit, size) in [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000)] {
-        if value != 0 && value % size == 0 {
+        if value != 0 && value.is_multiple_of(size) {
             return format!("{}{unit}", value / size);
         }
     }
     format!("{value}ns")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::check_text;
+
+    const OLD: &str = r#"language 1
+policy web { version = "1.0" }
+tier critical { tickets = 800   slice = 3ms }
+tier regular  { tickets = 100 }
+tier batch    { tickets = 20    slice = 20ms   max_wait = 500ms }
+rules {
+  edge:   when comm in { "nginx", "envoy" } and nice <= 0 -> critical
+  when nice >= 15 -> batch
+  polite: when nice >= 10 and not kthread -> batch
+  otherwise -> regular
+}
+"#;
+
+    fn policy(text: &str) -> Policy {
+        let checked = check_text("policy.edict", text);
+        checked
+            .policy
+            .unwrap_or_else(|| panic!("{:?}", checked.diagnostics))
+    }
+
+    #[track_caller]
+    fn changed(from: &str, to: &str, says: &str) {
+        let new = OLD.replace(from, to);
+        assert_ne!(new, OLD);
+        assert_eq!(between(&policy(OLD), &policy(&new)), says);
+    }
+
+    #[test]
+    fn comments_and_lines_are_no_change() {
+        changed("rules {", "# why\n\nrules {", "no change in meaning");
+        changed("  edge:   when", "  edge: when", "no change in meaning");
+    }
+
+    #[test]
+    fn fields_of_tiers() {
+        changed(
+            "tickets = 20    slice = 20ms   max_wait = 500ms",
+            "tickets = 40 slice = 1500us preempt = [regular]",
+            "tier batch (tickets 20 to 40, slice 20ms to 1500us, max_wait 500ms to none, preempt) changed",
+        );
+        changed(
+            "tickets = 800",
+            "tickets = 900   order = fifo",
+            "tier critical (tickets 800 to 900, order) changed",
+        );
+    }
+
+    #[test]
+    fn tiers_and_rules_come_and_go() {
+        changed(
+            "tier batch ",
+            "tier spare { }\ntier batch ",
+            "tier spare added",
+        );
+        changed(
+            "  polite: when nice >= 10 and not kthread -> batch\n",
+            "  loud: when nice <= -10 -> critical\n",
+            "rule loud added; rule polite removed",
+        );
+        changed("\"envoy\"", "\"haproxy\"", "rule edge changed");
+        changed("-> regular\n", "-> batch\n", "rule otherwise changed");
+        changed(">= 15", ">= 16", "rule unlabelled 1 changed");
+    }
+
+    #[test]
+    fn order_matters_and_is_said() {
+        let lines: Vec<&str> = OLD.lines().collect();
+        let mut moved = lines.clone();
+        moved.swap(6, 8);
+        let text = moved.join("\n");
+        assert_eq!(
+            between(&policy(OLD), &policy(&text)),
+            "rules in another order"
+        );
+    }
+
+    #[test]
+    fn many_names_are_counted() {
+        let sets: String = (0..9)
+            .map(|n| format!("  r{n}: when uid == {n} -> batch\n"))
+            .collect();
+        let text = OLD.replace("  otherwise", &format!("{sets}  otherwise"));
+        assert_eq!(
+            between(&policy(OLD), &policy(&text)),
+            "rules added: r0, r1, r2, r3 and 5 more"
+        );
+    }
+
+    #[test]
+    fn head_and_lottery() {
+        changed("1.0", "1.1", "version 1.1 instead of 1.0");
+        changed("policy web", "policy wob", "policy wob instead of web");
+        changed(
+            "rules {",
+            "lottery { between = strict }\nrules {",
+            "lottery changed",
+        );
+    }
 }

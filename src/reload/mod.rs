@@ -35,4 +35,4 @@ pub mod worker;
 pub use control::{Engine, Reload, Report, State, Step};
 pub use settle::{Bell, Distance, Pace};
 pub use watch::{Watch, Watching};
-pub use worker::{Finding, Pack, Pass, Rejection, Snapshot, Unreadable, Worker};
+pub use worker::{Compilation, Finding, Glance, Pack, Pass, Rejection, Unreadable, Worker};

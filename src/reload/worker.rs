@@ -18,16 +18,15 @@ use super::watch::{Watch, Watching};
 pub trait Pack: Send + 'static {
     /// Identity of the content.
     type Digest: Clone + Eq + Send + 'static;
-    /// What was read.
-    type Sources: Send + 'static;
     /// What the owner of the object prepares and commits.
     type Built: Send + 'static;
 
-    /// Read every file once, as one consistent snapshot.
-    fn load(&mut self) -> Result<Snapshot<Self::Sources, Self::Digest>, Unreadable>;
+    /// Read every file once, as one consistent snapshot, and say what it is.
+    /// Done far more often than compiling, so it should be cheap.
+    fn glance(&mut self) -> Result<Glance<Self::Digest>, Unreadable>;
 
-    /// Compile what was read.
-    fn build(&mut self, sources: Self::Sources) -> Result<Self::Built, Rejection>;
+    /// Read every file once, and compile what was read.
+    fn compile(&mut self) -> Result<Compilation<Self::Digest, Self::Built>, Unreadable>;
 
     /// The directories to watch while nothing can be read.
     fn directories(&self) -> Vec<PathBuf>;
@@ -35,13 +34,20 @@ pub trait Pack: Send + 'static {
 
 /// A consistent reading of the pack.
 #[derive(Debug)]
-pub struct Snapshot<S, D> {
-    /// What was read.
-    pub sources: S,
+pub struct Glance<D> {
     /// Its identity.
     pub digest: D,
     /// Where the files are.
     pub directories: Vec<PathBuf>,
+}
+
+/// What became of a consistent reading of the pack.
+#[derive(Debug)]
+pub struct Compilation<D, B> {
+    /// Its identity.
+    pub digest: D,
+    /// What it compiles to.
+    pub outcome: Result<B, Rejection>,
 }
 
 /// Why the pack could not be read.
@@ -152,18 +158,10 @@ fn pass<P: Pack>(
     watch: &mut Watch,
     order: &Pass<P::Digest>,
 ) -> Finding<P::Digest, P::Built> {
-    let snapshot = match load_under_watch(pack, watch) {
-        Ok(snapshot) => snapshot,
-        Err(Unreadable::Moving(what)) => return Finding::Moving(what),
-        Err(Unreadable::Failed(rejection)) => {
-            return Finding::Rejected {
-                digest: None,
-                rejection,
-                moved: false,
-            };
-        }
+    let digest = match glance_under_watch(pack, watch) {
+        Ok(glance) => glance.digest,
+        Err(unreadable) => return unread(unreadable),
     };
-    let digest = snapshot.digest;
     if digest == order.running {
         return Finding::Unchanged;
     }
@@ -174,13 +172,14 @@ fn pass<P: Pack>(
         return Finding::Sighted(digest);
     }
     let start = Instant::now();
-    let built = pack.build(snapshot.sources);
+    let compiled = pack.compile();
     let took = start.elapsed();
-    let moved = match pack.load() {
-        Ok(now) => now.digest != digest,
-        Err(_) => true,
+    let Compilation { digest, outcome } = match compiled {
+        Ok(compilation) => compilation,
+        Err(unreadable) => return unread(unreadable),
     };
-    match built {
+    let moved = !pack.glance().is_ok_and(|now| now.digest == digest);
+    match outcome {
         Ok(built) => Finding::Built {
             digest,
             built,
@@ -195,23 +194,34 @@ fn pass<P: Pack>(
     }
 }
 
+fn unread<D, B>(unreadable: Unreadable) -> Finding<D, B> {
+    match unreadable {
+        Unreadable::Moving(what) => Finding::Moving(what),
+        Unreadable::Failed(rejection) => Finding::Rejected {
+            digest: None,
+            rejection,
+            moved: false,
+        },
+    }
+}
+
 /// Arm, then read: whatever happens after the reading rings. Where the files
 /// lie in directories not watched before, or one was replaced, read again.
-fn load_under_watch<P: Pack>(
+fn glance_under_watch<P: Pack>(
     pack: &mut P,
     watch: &mut Watch,
-) -> Result<Snapshot<P::Sources, P::Digest>, Unreadable> {
+) -> Result<Glance<P::Digest>, Unreadable> {
     watch.arm(&pack.directories());
-    let mut loaded = pack.load();
+    let mut seen = pack.glance();
     for _ in 0..3 {
-        let directories = match &loaded {
-            Ok(snapshot) => snapshot.directories.clone(),
+        let directories = match &seen {
+            Ok(glance) => glance.directories.clone(),
             Err(_) => pack.directories(),
         };
         if !watch.arm(&directories) {
             break;
         }
-        loaded = pack.load();
+        seen = pack.glance();
     }
-    loaded
+    seen
 }

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use edict::reload::worker::Found;
 use edict::reload::{
-    Bell, Engine, Pace, Pack, Rejection, Reload, Report, Snapshot, Unreadable, Watch, Watching,
-    Worker,
+    Bell, Compilation, Engine, Glance, Pace, Pack, Rejection, Reload, Report, Unreadable, Watch,
+    Watching, Worker,
 };
 
 /// How a rig watches.
@@ -64,12 +64,8 @@ struct Files {
     building: Arc<AtomicBool>,
 }
 
-impl Pack for Files {
-    type Digest = String;
-    type Sources = String;
-    type Built = String;
-
-    fn load(&mut self) -> Result<Snapshot<String, String>, Unreadable> {
+impl Files {
+    fn read(&self) -> Result<Glance<String>, Unreadable> {
         let path = self.dir.join("policy.edict");
         let failed = |error: std::io::Error| {
             Unreadable::Failed(Rejection {
@@ -81,27 +77,40 @@ impl Pack for Files {
         let stamp =
             |path: &Path| fs::metadata(path).map(|m| (m.ino(), m.len(), m.mtime(), m.mtime_nsec()));
         let before = stamp(&path).map_err(failed)?;
-        let content = fs::read_to_string(&path).map_err(failed)?;
+        let digest = fs::read_to_string(&path).map_err(failed)?;
         if stamp(&path).map_err(failed)? != before {
             return Err(Unreadable::Moving("moving".to_owned()));
         }
         let real = fs::canonicalize(&path).map_err(failed)?;
-        Ok(Snapshot {
-            digest: content.clone(),
-            sources: content,
+        Ok(Glance {
+            digest,
             directories: vec![self.dir.clone(), real.parent().unwrap().to_path_buf()],
         })
     }
+}
 
-    fn build(&mut self, sources: String) -> Result<String, Rejection> {
-        if sources.starts_with("slow") {
+impl Pack for Files {
+    type Digest = String;
+    type Built = String;
+
+    fn glance(&mut self) -> Result<Glance<String>, Unreadable> {
+        self.read()
+    }
+
+    fn compile(&mut self) -> Result<Compilation<String, String>, Unreadable> {
+        let text = self.read()?.digest;
+        if text.starts_with("slow") {
             self.building.store(true, Ordering::SeqCst);
             thread::sleep(Duration::from_millis(400));
         }
-        match sources.ends_with("end\n") {
-            true => Ok(sources),
-            false => Err(rejection(&sources)),
-        }
+        let outcome = match text.ends_with("end\n") {
+            true => Ok(text.clone()),
+            false => Err(rejection(&text)),
+        };
+        Ok(Compilation {
+            digest: text,
+            outcome,
+        })
     }
 
     fn directories(&self) -> Vec<PathBuf> {

@@ -1,0 +1,269 @@
+//! The object and the policy in force: what changes together.
+
+use std::fs;
+use std::time::Instant;
+
+use serde_json::{Map, Value, json};
+
+use super::owner::changed_files;
+use super::pack::Compiled;
+use super::protocol::Response;
+use super::report::{Cached, RuleStatus, Status, Step, TierStatus, Why};
+use super::scheduler::Scheduler;
+use crate::check::{ATTRIBUTES, RuleId, TierId};
+use crate::diag::{Diagnostic, Files};
+use crate::eval::{Task, explain};
+use crate::live::{Ejection, Inspection, Statistics, TierStatistics};
+use crate::reload::{Engine, Rejection, changes};
+
+/// Where the kernel counts how often a scheduler was attached.
+const ENABLE_SEQ: &str = "/sys/kernel/sched_ext/enable_seq";
+
+/// The object and the policy in force.
+pub(super) struct InForce<S> {
+    scheduler: S,
+    active: Box<Compiled>,
+    /// What was in force before, until somebody asks what has changed.
+    before: Option<Box<Compiled>>,
+    generation: u64,
+    attached: Instant,
+    committed: Instant,
+}
+
+impl<S: Scheduler> InForce<S> {
+    pub(super) fn new(scheduler: S, active: Box<Compiled>, generation: u64) -> Self {
+        let now = Instant::now();
+        Self {
+            scheduler,
+            active,
+            before: None,
+            generation,
+            attached: now,
+            committed: now,
+        }
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub(super) fn active(&self) -> &Compiled {
+        &self.active
+    }
+
+    /// What the last commit has changed: `policy.edict changed (tier batch …)`.
+    pub(super) fn changes(&mut self) -> String {
+        let Some(before) = self.before.take() else {
+            return "nothing changed".to_owned();
+        };
+        format!(
+            "{} changed ({})",
+            changed_files(&before.files, &self.active.files),
+            changes::between(&before.policy, &self.active.policy)
+        )
+    }
+
+    pub(super) fn into_scheduler(self) -> S {
+        self.scheduler
+    }
+
+    pub(super) fn ejection(&mut self) -> Option<Ejection> {
+        self.scheduler.ejection()
+    }
+
+    pub(super) fn attach_again(&mut self) -> Result<u64, Box<Diagnostic>> {
+        self.generation = self.scheduler.attach_again(&self.active.image)?;
+        self.attached = Instant::now();
+        self.committed = self.attached;
+        Ok(self.generation)
+    }
+
+    /// Everything about the object; what is about the files is left empty.
+    pub(super) fn status(&mut self) -> Status {
+        let statistics = self.scheduler.statistics().unwrap_or_default();
+        let image = &self.active.image;
+        Status {
+            backend: self.scheduler.backend().to_owned(),
+            state: String::new(),
+            generation: self.generation,
+            digest: image.digest().to_string(),
+            policy: self.active.policy.name().to_owned(),
+            version: self.active.policy.version().map(ToOwned::to_owned),
+            path: String::new(),
+            enable_seq: fs::read_to_string(ENABLE_SEQ)
+                .ok()
+                .and_then(|text| text.trim().parse().ok()),
+            uptime_s: self.attached.elapsed().as_secs(),
+            since_commit_s: self.committed.elapsed().as_secs(),
+            rejected: 0,
+            last_error: None,
+            watching: String::new(),
+            agent_pid: std::process::id(),
+            tiers: self.tiers(&statistics),
+            rules: self.rules(&statistics),
+            unmatched: statistics.unmatched,
+        }
+    }
+
+    fn tiers(&self, statistics: &Statistics) -> Vec<TierStatus> {
+        let tiers = self.active.image.tiers();
+        let runtime: u64 = statistics.tiers.iter().map(|tier| tier.runtime_ns).sum();
+        let tickets: u64 = tiers.iter().map(|tier| u64::from(tier.tickets)).sum();
+        let none = TierStatistics::default();
+        tiers
+            .iter()
+            .enumerate()
+            .map(|(index, tier)| {
+                let got = statistics.tiers.get(index).unwrap_or(&none);
+                TierStatus {
+                    name: tier.name.clone(),
+                    tasks: got.tasks,
+                    runtime_ns: got.runtime_ns,
+                    dispatches: got.dispatches,
+                    tickets: tier.tickets,
+                    share: part(got.runtime_ns, runtime),
+                    ticket_share: part(u64::from(tier.tickets), tickets),
+                    wait_p50_us: got.wait_p50_us,
+                    wait_p99_us: got.wait_p99_us,
+                    wait_max_us: got.wait_max_us,
+                    preemptions: got.preemptions,
+                }
+            })
+            .collect()
+    }
+
+    fn rules(&self, statistics: &Statistics) -> Vec<RuleStatus> {
+        let rules = self.active.image.rules().iter().enumerate();
+        rules
+            .map(|(index, rule)| RuleStatus {
+                name: rule.name.clone(),
+                tier: self.tier_name(rule.tier),
+                hits: statistics.rules.get(index).copied().unwrap_or(0),
+            })
+            .collect()
+    }
+
+    /// How a task is scheduled, and why.
+    pub(super) fn why(&mut self, pid: u32) -> Response {
+        let seen = match self.scheduler.inspect(pid) {
+            Ok(Some(seen)) => seen,
+            Ok(None) => return Response::refused(format!("there is no task {pid}")),
+            Err(diagnostic) => {
+                return Response::refused(diagnostic.message.clone())
+                    .code(Some(diagnostic.code.to_string()));
+            }
+        };
+        if seen.class != "ext" {
+            return Response::refused(format!(
+                "edict does not schedule task {pid} (`{}`): its scheduling class is {}",
+                seen.comm, seen.class
+            ));
+        }
+        match serde_json::to_value(self.explain(&seen)) {
+            Ok(value) => Response::done(value),
+            Err(error) => Response::refused(error.to_string()),
+        }
+    }
+
+    fn explain(&self, seen: &Inspection) -> Why {
+        let policy = &self.active.policy;
+        let files = &self.active.files;
+        let explanation = explain(policy, &seen.task);
+        let verdict = explanation.verdict;
+        let rule = policy.rules().get(usize::from(verdict.rule.0));
+        let is_current = seen.generation == self.generation;
+        let cached = is_current.then(|| Cached {
+            tier: self.tier_name(seen.tier),
+            rule: self.rule_name(seen.rule),
+            generation: seen.generation,
+        });
+        let agrees = is_current.then_some(seen.tier == verdict.tier && seen.rule == verdict.rule);
+        Why {
+            pid: seen.pid,
+            tgid: seen.tgid,
+            comm: seen.comm.clone(),
+            class: seen.class.to_owned(),
+            tier: self.tier_name(verdict.tier),
+            rule: self.rule_name(verdict.rule),
+            file: rule.map_or(String::new(), |rule| files.name(rule.span.file).to_owned()),
+            line: rule.map_or(0, |rule| rule.line),
+            source: rule.map_or(String::new(), |rule| {
+                rule.span.of(files.text(rule.span.file)).to_owned()
+            }),
+            generation: self.generation,
+            attributes: attributes(&seen.task),
+            trace: explanation
+                .trace
+                .into_iter()
+                .map(|step| Step {
+                    rule: step.name,
+                    line: step.line,
+                    matched: step.matched,
+                    because: step.because,
+                })
+                .collect(),
+            cached,
+            agrees,
+        }
+    }
+
+    fn tier_name(&self, tier: TierId) -> String {
+        let tier = self.active.policy.tier(tier);
+        tier.map_or(String::new(), |tier| tier.name.clone())
+    }
+
+    fn rule_name(&self, rule: RuleId) -> String {
+        let rule = self.active.policy.rules().get(usize::from(rule.0));
+        rule.map_or(String::new(), |rule| rule.name.clone())
+    }
+}
+
+impl<S: Scheduler> Engine for InForce<S> {
+    type Built = Box<Compiled>;
+    type Prepared = (S::Prepared, Box<Compiled>);
+    type Committed = ();
+
+    fn prepare(&mut self, built: Box<Compiled>) -> Result<Self::Prepared, Rejection> {
+        match self.scheduler.prepare(&built.image) {
+            Ok(prepared) => Ok((prepared, built)),
+            Err(diagnostic) => Err(refused(&diagnostic)),
+        }
+    }
+
+    fn commit(&mut self, (prepared, built): Self::Prepared) -> Result<(), Rejection> {
+        self.generation = self
+            .scheduler
+            .commit(prepared)
+            .map_err(|diagnostic| refused(&diagnostic))?;
+        self.committed = Instant::now();
+        self.before = Some(std::mem::replace(&mut self.active, built));
+        Ok(())
+    }
+}
+
+fn refused(diagnostic: &Diagnostic) -> Rejection {
+    let files = crate::source::SourceSet::default();
+    super::pack::rejection(std::slice::from_ref(diagnostic), &files)
+}
+
+fn part(of: u64, all: u64) -> f64 {
+    match all {
+        0 => 0.0,
+        all => of as f64 / all as f64,
+    }
+}
+
+fn attributes(task: &Task) -> Map<String, Value> {
+    ATTRIBUTES
+        .iter()
+        .map(|about| {
+            let attribute = about.attribute;
+            let value = task
+                .text(attribute)
+                .map(|text| json!(text))
+                .or_else(|| task.number(attribute).map(|number| json!(number)))
+                .or_else(|| task.truth(attribute).map(|truth| json!(truth)));
+            (about.name.to_owned(), value.unwrap_or(Value::Null))
+        })
+        .collect()
+}

@@ -1,0 +1,33 @@
+//! The agent: the process that owns the attached object.
+//!
+//! One thread, the owner, has the object and every decision. The others only
+//! send it events: the worker that reads and compiles the policy, the threads of
+//! the control socket, the thread that waits for signals, the callback of the
+//! watch.
+//!
+//! ```text
+//! watch ──poke──▶┌───────┐◀──found── worker (reads files, compiles)
+//! signals ──────▶│ owner │──────────▶ object: prepare, commit, inspect
+//! socket ──asked▶└───────┘──answer──▶ socket
+//! ```
+//!
+//! So nothing that is slow or hostile (a network file system, a client that
+//! does not read) can hold up the thread that commits and detaches, and no lock
+//! is needed around the object.
+
+mod in_force;
+pub mod lock;
+mod owner;
+mod pack;
+pub mod protocol;
+pub mod report;
+mod scheduler;
+mod signals;
+pub mod socket;
+mod supervisor;
+
+pub use owner::{Agent, Ended, Ending, Event, Outbox, Settings, attached_line};
+pub use pack::{Compiled, PolicyPack, rejection};
+pub use scheduler::{InKernel, Scheduler};
+pub use signals::Signals;
+pub use supervisor::Supervisor;

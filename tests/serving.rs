@@ -1,0 +1,284 @@
+//! The agent without a kernel: real policies, real files, the real socket and
+//! the real command line; the object is a list in memory.
+#![cfg(feature = "live")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
+#[path = "serving/pretend.rs"]
+mod pretend;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use edict::agent::Ending;
+use edict::live::Ejection;
+use pretend::{Served, policy};
+use serde_json::json;
+
+#[test]
+fn status_has_the_promised_shape() {
+    let served = Served::start();
+    let status = served.json(&["status"], 0);
+    assert_eq!(status["backend"], "pretend");
+    assert_eq!(status["state"], "committed");
+    assert_eq!(status["generation"], 1);
+    assert_eq!(status["digest"].as_str().unwrap().len(), 64);
+    assert_eq!(status["policy"], "web");
+    assert_eq!(status["last_error"], json!(null));
+    assert!(status.get("enable_seq").is_some());
+    let tier = &status["tiers"][0];
+    assert_eq!(tier["name"], "critical");
+    assert_eq!(tier["tickets"], 800);
+    assert_eq!(tier["runtime_ns"], 3_000_000_000_u64);
+    assert_eq!(tier["share"], 0.75);
+    for key in ["tasks", "dispatches", "wait_p50_us", "wait_p99_us"] {
+        assert!(tier[key].is_u64(), "{key}");
+    }
+    assert_eq!(
+        status["rules"][0],
+        json!({"name": "edge", "tier": "critical", "hits": 7})
+    );
+    let text = served.edict(&["status"]).done();
+    assert!(text.contains("critical"), "{text}");
+    assert!(text.contains("75.0%"), "{text}");
+}
+
+#[test]
+fn why_tells_the_story_of_one_task() {
+    let served = Served::start();
+    let why = served.json(&["why", "100"], 0);
+    assert_eq!(why["pid"], 100);
+    assert_eq!(why["comm"], "nginx");
+    assert_eq!(why["tier"], "critical");
+    assert_eq!(why["rule"], "edge");
+    assert_eq!(why["line"], 7);
+    assert_eq!(why["generation"], 1);
+    assert_eq!(why["attributes"]["nice"], -5);
+    assert_eq!(why["attributes"]["exe"], json!(null));
+    assert_eq!(why["trace"][0]["rule"], "edge");
+    assert_eq!(why["trace"][0]["matched"], true);
+    assert_eq!(why["agrees"], true);
+    let text = served.edict(&["why", "100"]).done();
+    assert!(text.contains("nginx (100) is in tier critical"), "{text}");
+    assert!(text.contains("edge:  when comm == \"nginx\""), "{text}");
+
+    let none = served.edict(&["why", "999"]);
+    assert_eq!(none.code, 1);
+    assert_eq!(none.stderr, "edict: there is no task 999\n");
+    let realtime = served.edict(&["why", "200"]);
+    assert_eq!(realtime.code, 1);
+    assert_eq!(
+        realtime.stderr,
+        "edict: edict does not schedule task 200 (`migration/0`): its scheduling class is rt\n"
+    );
+    assert_eq!(served.json(&["why", "999"], 1)["ok"], false);
+}
+
+#[test]
+fn an_edit_becomes_a_generation() {
+    let served = Served::start();
+    served.write("policy.edict", &policy(20));
+    let status = served.wait("the edit", |status| status["generation"] == 2);
+    assert_eq!(status["tiers"][0]["tickets"], 20);
+    assert_eq!(status["state"], "committed");
+    let reloaded = served.json(&["reload"], 0);
+    assert_eq!(reloaded, json!({"outcome": "unchanged", "generation": 2}));
+}
+
+#[test]
+fn reload_answers_with_the_outcome() {
+    let served = Served::start();
+    served.write("policy.edict", &policy(20));
+    let reloaded = served.json(&["reload"], 0);
+    assert_eq!(reloaded["generation"], 2);
+    served.write("policy.edict", "language 1\n");
+    let out = served.edict(&["reload"]);
+    assert_eq!(out.code, 3);
+    assert!(
+        out.stderr
+            .starts_with("edict: kept generation 2: the edit is not valid\n")
+    );
+    assert!(out.stderr.contains("E0214"), "{}", out.stderr);
+    assert_eq!(served.json(&["reload"], 3)["ok"], false);
+    let status = served.json(&["status"], 0);
+    assert_eq!(status["state"], "rejected");
+    assert_eq!(status["rejected"], 1);
+    assert!(
+        status["last_error"]
+            .as_str()
+            .unwrap()
+            .contains("policy.edict:1")
+    );
+    served.write("policy.edict", &policy(20));
+    assert_eq!(served.json(&["reload"], 0)["generation"], 2);
+    assert_eq!(served.json(&["status"], 0)["last_error"], json!(null));
+}
+
+#[test]
+fn what_the_kernel_refuses_changes_nothing() {
+    let served = Served::start();
+    served.write("policy.edict", &policy(666));
+    let out = served.edict(&["reload"]);
+    assert_eq!(out.code, 4, "{}", out.stderr);
+    assert!(
+        out.stderr
+            .contains("kept generation 1: the kernel refused the edit")
+    );
+    let status = served.json(&["status"], 0);
+    assert_eq!(status["generation"], 1);
+    assert_eq!(status["tiers"][0]["tickets"], 800);
+}
+
+#[test]
+fn stop_is_answered_when_it_has_stopped() {
+    let mut served = Served::start();
+    assert_eq!(served.edict(&["stop"]).done(), "stopped\n");
+    assert_eq!(served.ending(), Ending::Stopped);
+    assert_eq!(served.edict(&["status"]).code, 1);
+}
+
+#[test]
+fn an_ejection_ends_the_agent_and_names_the_digest() {
+    let mut served = Served::start();
+    served.eject(Ejection {
+        reason: "runnable task stall".into(),
+        message: "nginx[100] failed to run for 30.1s".into(),
+        dump: String::new(),
+        restart: false,
+    });
+    match served.ending() {
+        Ending::Ejected(reason) => {
+            assert!(
+                reason.starts_with("runnable task stall: nginx[100] failed"),
+                "{reason}"
+            );
+            assert!(reason.contains("(digest "), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_cpu_that_comes_or_goes_attaches_again() {
+    let served = Served::start();
+    served.write("policy.edict", &policy(20));
+    served.wait("the edit", |status| status["generation"] == 2);
+    served.eject(Ejection {
+        reason: "hotplug".into(),
+        message: String::new(),
+        dump: String::new(),
+        restart: true,
+    });
+    served.wait("the next attachment", |status| status["generation"] == 3);
+    served.write("policy.edict", &policy(30));
+    served.wait("the next edit", |status| status["generation"] == 4);
+}
+
+#[test]
+fn a_set_in_another_file_is_part_of_the_policy() {
+    let served = Served::with(|dir| {
+        fs::create_dir(dir.join("sets")).unwrap();
+        fs::write(dir.join("sets/edge.edict"), "set edge = { \"nginx\" }\n").unwrap();
+        let text = policy(100)
+            .replace("language 1\n", "language 1\ninclude \"sets/edge.edict\"\n")
+            .replace("comm == \"nginx\"", "comm in edge");
+        fs::write(dir.join("policy.edict"), text).unwrap();
+    });
+    assert_eq!(served.json(&["why", "100"], 0)["tier"], "critical");
+    served.write("sets/edge.edict", "set edge = { \"envoy\" }\n");
+    served.wait("the edit of the set", |status| status["generation"] == 2);
+    assert_eq!(served.json(&["why", "100"], 0)["tier"], "regular");
+}
+
+#[test]
+fn a_config_map_swap_reaches_the_policy() {
+    let served = Served::with(|dir| {
+        fs::create_dir(dir.join("..v1")).unwrap();
+        fs::write(dir.join("..v1/policy.edict"), policy(100)).unwrap();
+        symlink("..v1", dir.join("..data")).unwrap();
+        symlink("..data/policy.edict", dir.join("policy.edict")).unwrap();
+    });
+    for n in 2..=3 {
+        let dir = served.dir();
+        fs::create_dir(dir.join(format!("..v{n}"))).unwrap();
+        fs::write(dir.join(format!("..v{n}/policy.edict")), policy(100 * n)).unwrap();
+        symlink(format!("..v{n}"), dir.join("..data_tmp")).unwrap();
+        fs::rename(dir.join("..data_tmp"), dir.join("..data")).unwrap();
+        served.wait("the swap", |status| status["generation"] == n);
+    }
+}
+
+#[test]
+fn a_replaced_directory_is_still_watched() {
+    let served = Served::start();
+    for n in 0..2 {
+        let next = served.dir().with_file_name("next");
+        fs::create_dir(&next).unwrap();
+        fs::write(next.join("policy.edict"), policy(200 + n)).unwrap();
+        let old = served.dir().with_file_name(format!("old{n}"));
+        fs::rename(served.dir(), old).unwrap();
+        fs::rename(&next, served.dir()).unwrap();
+        let first = u64::from(2 + 2 * n);
+        served.wait("the new directory", |status| status["generation"] == first);
+        served.write("policy.edict", &policy(300 + n));
+        served.wait("an edit in it", |status| status["generation"] == first + 1);
+    }
+}
+
+#[test]
+fn a_busy_neighbour_of_the_directory_delays_nothing() {
+    let served = Served::start();
+    let noise = served.dir().with_file_name("noise");
+    let until = Instant::now() + Duration::from_secs(3);
+    let neighbour = thread::spawn(move || {
+        while Instant::now() < until {
+            fs::write(&noise, "x").unwrap();
+            fs::remove_file(&noise).unwrap();
+            thread::sleep(Duration::from_millis(10));
+        }
+    });
+    thread::sleep(Duration::from_millis(300));
+    let saved = Instant::now();
+    served.write("policy.edict", &policy(20));
+    served.wait("the edit", |status| status["generation"] == 2);
+    let took = saved.elapsed();
+    assert!(took < Duration::from_millis(1_500), "{took:?}");
+    neighbour.join().unwrap();
+}
+
+#[test]
+fn of_hundreds_of_saves_the_last_wins_and_a_half_written_one_never() {
+    let served = Served::start();
+    for n in 1..=300 {
+        served.write("policy.edict", &policy(n));
+    }
+    served.wait("the last save", |status| {
+        status["tiers"][0]["tickets"] == 300
+    });
+    let status = served.json(&["status"], 0);
+    assert_eq!(status["rejected"], 0);
+    assert!(status["generation"].as_u64().unwrap() < 20);
+}
+
+#[test]
+fn asking_goes_on_while_the_policy_cannot_be_read() {
+    let served = Served::start();
+    fs::remove_dir_all(served.dir()).unwrap();
+    let status = served.wait("the report", |status| status["state"] == "rejected");
+    assert_eq!(status["generation"], 1);
+    assert!(
+        status["last_error"].as_str().unwrap().starts_with("E0001"),
+        "{status}"
+    );
+    assert_eq!(served.edict(&["reload"]).code, 3);
+    fs::create_dir(served.dir()).unwrap();
+    served.write("policy.edict", &policy(20));
+    served.wait("the return", |status| status["generation"] == 2);
+}

@@ -1,0 +1,262 @@
+//! An object in memory, an agent around it, and the command line against it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use edict::agent::protocol::Response;
+use edict::agent::socket::{Deadlines, Server};
+use edict::agent::{Agent, Compiled, Ending, Event, Outbox, Scheduler, Settings};
+use edict::check::{self, RuleId, TierId};
+use edict::diag::{Code, Diagnostic};
+use edict::eval::Task;
+use edict::image::Image;
+use edict::live::{Ejection, Inspection, Statistics, TierStatistics};
+use edict::reload::Pace;
+use serde_json::Value;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A policy whose first tier has so many tickets.
+pub fn policy(tickets: u32) -> String {
+    format!(
+        "language 1\n\
+         policy web {{ version = \"1.0\" }}\n\
+         tier critical {{ tickets = {tickets} }}\n\
+         tier regular  {{ tickets = 100 }}\n\
+         rules {{\n  # The servers at the edge.\n  \
+         edge:  when comm == \"nginx\" and nice <= 0 -> critical\n  \
+         otherwise -> regular\n}}\n"
+    )
+}
+
+#[derive(Default)]
+struct Shared {
+    ejection: Option<Ejection>,
+}
+
+struct Pretend {
+    shared: Arc<Mutex<Shared>>,
+    generation: u64,
+    tiers: usize,
+}
+
+impl Scheduler for Pretend {
+    type Prepared = usize;
+
+    fn backend(&self) -> &'static str {
+        "pretend"
+    }
+
+    fn prepare(&mut self, image: &Image) -> Result<usize, Box<Diagnostic>> {
+        let first = image.tiers().first().unwrap();
+        match first.tickets {
+            666 => Err(Box::new(Diagnostic::new(
+                Code::E0605,
+                "the bank that was read back is not the one that was written",
+            ))),
+            _ => Ok(image.tiers().len()),
+        }
+    }
+
+    fn commit(&mut self, prepared: usize) -> Result<u64, Box<Diagnostic>> {
+        self.generation += 1;
+        self.tiers = prepared;
+        Ok(self.generation)
+    }
+
+    fn statistics(&mut self) -> Result<Statistics, Box<Diagnostic>> {
+        let tier = |index: usize| TierStatistics {
+            tasks: 3,
+            runtime_ns: if index == 0 {
+                3_000_000_000
+            } else {
+                1_000_000_000
+            },
+            dispatches: 500,
+            ..TierStatistics::default()
+        };
+        Ok(Statistics {
+            tiers: (0..self.tiers).map(tier).collect(),
+            rules: vec![7, 11],
+            ..Statistics::default()
+        })
+    }
+
+    fn inspect(&mut self, pid: u32) -> Result<Option<Inspection>, Box<Diagnostic>> {
+        let seen = |comm: &str, class| Inspection {
+            pid,
+            tgid: pid,
+            comm: comm.into(),
+            task: Task {
+                comm: Some(comm.into()),
+                nice: Some(-5),
+                ..Task::default()
+            },
+            tier: TierId(0),
+            rule: RuleId(0),
+            generation: self.generation,
+            class,
+        };
+        Ok(match pid {
+            100 => Some(seen("nginx", "ext")),
+            200 => Some(seen("migration/0", "rt")),
+            _ => None,
+        })
+    }
+
+    fn ejection(&mut self) -> Option<Ejection> {
+        self.shared.lock().unwrap().ejection.clone()
+    }
+
+    fn attach_again(&mut self, image: &Image) -> Result<u64, Box<Diagnostic>> {
+        self.shared.lock().unwrap().ejection = None;
+        self.commit(image.tiers().len())
+    }
+}
+
+/// What came of a command.
+pub struct Out {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Out {
+    #[track_caller]
+    pub fn done(self) -> String {
+        assert_eq!(self.code, 0, "{}{}", self.stdout, self.stderr);
+        self.stdout
+    }
+}
+
+/// A running agent.
+pub struct Served {
+    root: tempfile::TempDir,
+    shared: Arc<Mutex<Shared>>,
+    outbox: Outbox,
+    owner: Option<JoinHandle<Ending>>,
+}
+
+impl Served {
+    pub fn start() -> Self {
+        Self::with(|dir| fs::write(dir.join("policy.edict"), policy(800)).unwrap())
+    }
+
+    pub fn with(fill: impl FnOnce(&Path)) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("pack");
+        fs::create_dir(&dir).unwrap();
+        fill(&dir);
+        let compiled = Compiled::new(check::check_path(&dir))
+            .unwrap_or_else(|(diagnostics, _)| panic!("{diagnostics:?}"));
+        let shared = Arc::new(Mutex::new(Shared::default()));
+        let (outbox, inbox) = Outbox::new();
+        let ask = outbox.clone();
+        let server = Server::start(
+            &root.path().join("control.sock"),
+            Deadlines::default(),
+            move |asked| ask.send(Event::Asked(asked)),
+        )
+        .unwrap();
+        let settings = Settings {
+            path: dir,
+            pace: Pace {
+                // Only events: the poll would hide a lost one.
+                poll: Duration::from_secs(3_600),
+                ..Pace::default()
+            },
+            poll_only: None,
+            stats: None,
+        };
+        let pretend = Pretend {
+            shared: Arc::clone(&shared),
+            generation: 1,
+            tiers: compiled.image.tiers().len(),
+        };
+        let sender = outbox.clone();
+        let owner = thread::spawn(move || {
+            let agent =
+                Agent::new(pretend, Box::new(compiled), 1, settings, (outbox, inbox)).unwrap();
+            let ended = agent.run(|_| {});
+            for answer in ended.farewell {
+                let _ = answer.try_send(Response::done(serde_json::json!({"stopped": true})));
+            }
+            server.finish(Duration::from_millis(200));
+            ended.ending
+        });
+        let served = Self {
+            root,
+            shared,
+            outbox: sender,
+            owner: Some(owner),
+        };
+        // The first pass arms the watch.
+        served.edict(&["reload"]).done();
+        served
+    }
+
+    pub fn dir(&self) -> PathBuf {
+        self.root.path().join("pack")
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        fs::write(self.dir().join(name), text).unwrap();
+    }
+
+    pub fn eject(&self, ejection: Ejection) {
+        self.shared.lock().unwrap().ejection = Some(ejection);
+    }
+
+    pub fn edict(&self, args: &[&str]) -> Out {
+        let output = Command::new(env!("CARGO_BIN_EXE_edict"))
+            .args(args)
+            .env("EDICT_SOCKET", self.root.path().join("control.sock"))
+            .env("COLUMNS", "80")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        Out {
+            code: output.status.code().unwrap(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    #[track_caller]
+    pub fn json(&self, args: &[&str], code: i32) -> Value {
+        let out = self.edict(&[args, &["--format", "json"]].concat());
+        assert_eq!(out.code, code, "{args:?}: {}{}", out.stdout, out.stderr);
+        serde_json::from_str(&out.stdout).unwrap()
+    }
+
+    /// The first status that is as it should be.
+    #[track_caller]
+    pub fn wait(&self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let status = self.json(&["status"], 0);
+            if is(&status) {
+                return status;
+            }
+            assert!(Instant::now() < until, "{what} did not come: {status}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub fn ending(&mut self) -> Ending {
+        self.owner.take().unwrap().join().unwrap()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.outbox.send(Event::Stop);
+        if let Some(owner) = self.owner.take() {
+            let _ = owner.join();
+        }
+    }
+}
