@@ -90,11 +90,9 @@ s32 BPF_STRUCT_OPS(edict_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wa
 	return cpu;
 }
 
-/* A CPU whose task a waking task of `tier` may interrupt, or -1. */
-static __always_inline s32 edict_victim(struct task_struct *p, const struct edict_bank *bank,
-					u32 tier)
+/* A CPU whose task a waking task may interrupt, for its tier is in `preempt`; or -1. */
+static __always_inline s32 edict_victim(struct task_struct *p, u32 preempt)
 {
-	u32 preempt = bank->head.tier[edict_index(tier)].preempt;
 	s32 first = scx_bpf_task_cpu(p);
 	u32 i;
 
@@ -126,6 +124,7 @@ void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
 	struct edict_bank *bank = EDICT_BANK(active);
 	struct edict_task *t = edict_task_of(p);
 	u32 queue;
+	bool agent;
 	s32 cpu;
 
 	if (!t || !bank) {
@@ -143,19 +142,27 @@ void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
 		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice, enq_flags);
 		return;
 	}
+	agent = p->tgid == READ_ONCE(edict_agent);
 	if (enq_flags & SCX_ENQ_WAKEUP) {
-		cpu = edict_victim(p, bank, tier);
+		cpu = edict_victim(p, agent ? ~0U : bank->head.tier[edict_index(tier)].preempt);
 		if (cpu >= 0) {
 			struct edict_cpu *there = edict_cpu_of(cpu);
 
 			/* Before the CPU turns: the next waker looks elsewhere. */
 			if (there)
 				there->how = EDICT_HOW_PREEMPT;
-			t->how = EDICT_HOW_PREEMPT;
+			t->how = agent ? EDICT_HOW_DIRECT : EDICT_HOW_PREEMPT;
 			scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL_ON | cpu, slice,
 					   enq_flags | SCX_ENQ_PREEMPT);
 			return;
 		}
+	}
+
+	if (agent) {
+		/* Behind what is overdue already, before what is drawn. */
+		t->how = EDICT_HOW_DIRECT;
+		scx_bpf_dsq_insert_vtime(p, EDICT_DSQ_DUE, slice, now, enq_flags);
+		goto wake_idle;
 	}
 
 	t->how = EDICT_HOW_DRAWN;
@@ -167,6 +174,7 @@ void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
 	else
 		scx_bpf_dsq_insert_vtime(p, EDICT_DSQ(queue), slice, t->vtime, enq_flags);
 
+wake_idle:
 	/* A CPU may have fallen idle since one was looked for. */
 	cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
 	if (cpu >= 0)

@@ -24,6 +24,7 @@ int edict_commit(struct edict_commit *request)
 	if (__sync_val_compare_and_swap(&edict_active, request->expected, request->active) !=
 	    request->expected)
 		return -EAGAIN;
+	WRITE_ONCE(edict_agent, bpf_get_current_pid_tgid() >> 32);
 	/* Whatever the last generation queued where this one has no queue. */
 	__sync_fetch_and_or(&edict_orphans, (1ULL << EDICT_QUEUES) - 1);
 	return 0;

@@ -224,6 +224,12 @@ u64 edict_orphans;
 /* {generation << 1 | bank}: read once by each callback, and passed down. */
 u64 edict_active;
 
+/*
+ * The agent's process. A policy may put it anywhere, and then one that starves
+ * it could not be replaced: so it goes before everything that is drawn.
+ */
+u32 edict_agent;
+
 /* Raised when rows of cgroups were told or withdrawn. */
 u64 edict_cgroup_epoch;
 
