@@ -10,14 +10,14 @@ GUEST_TESTS=(live agent)
 edict_bin=''
 declare -A guest_test_bin=()
 
-# Builds edict and the guest's tests with the development profile: the one the other steps have built already.
+# Builds edict and the guest's tests, optimised: the guest's CPUs are emulated, and slow enough.
 build_guest_programs() {
     local name path
     log "building edict and the tests for the guest"
-    cargo build --quiet
-    edict_bin=${CARGO_TARGET_DIR:-target}/debug/edict
+    cargo build --release --quiet
+    edict_bin=${CARGO_TARGET_DIR:-target}/release/edict
     for name in "${GUEST_TESTS[@]}"; do
-        path=$(cargo test --no-run --test "$name" 2>&1 | sed -n 's/^ *Executable .*(\(.*\))$/\1/p' | tail -n 1)
+        path=$(cargo test --release --no-run --test "$name" 2>&1 | sed -n 's/^ *Executable .*(\(.*\))$/\1/p' | tail -n 1)
         [[ -n $path ]] || die "cargo did not say where it put the test '$name'"
         guest_test_bin[$name]=$path
     done
