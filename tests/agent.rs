@@ -117,6 +117,8 @@ fn vm_an_operator_starts_asks_edits_and_stops() {
     lab.wait_why(hog.tid(), "batch");
 
     println!("{}", lab.edict(&["status"]).stdout);
+    let printed = lab.stats();
+    assert!(printed.matches("enable_seq").count() >= 2, "{printed}");
     assert_eq!(sched_ext("enable_seq"), enable_seq, "nothing was detached");
 
     // SIGTERM gives the machine back within a second.
@@ -326,6 +328,45 @@ fn vm_neither_a_kill_nor_hostile_clients_hurt() {
     assert_eq!(lab.wait_exit(), Some(0));
     assert!(!lab.socket().exists());
     assert_eq!(sched_ext("state"), "disabled");
+}
+
+#[test]
+fn vm_a_cpu_that_goes_attaches_again_and_an_ejection_ends_it() {
+    let Some(mut lab) = Lab::start("vm_a_cpu_that_goes_attaches_again_and_an_ejection_ends_it")
+    else {
+        return;
+    };
+    lab.write(&policy(300));
+    lab.wait_generation(2);
+    let online = "/sys/devices/system/cpu/cpu1/online";
+    if fs::write(online, "0").is_ok() {
+        let status = lab.wait_generation(3);
+        assert_eq!(
+            status["tiers"][1]["tickets"], 300,
+            "the policy that was in force"
+        );
+        assert_eq!(sched_ext("state"), "enabled");
+        fs::write(online, "1").unwrap();
+        lab.wait_generation(4);
+        lab.write(&policy(400));
+        lab.wait_generation(5);
+        println!("{}", lab.log());
+    } else {
+        eprintln!("SKIPPED a part: there is no second CPU to take away");
+    }
+    // Alt-SysRq-S: the kernel's own way to throw a scheduler out.
+    fs::write("/proc/sysrq-trigger", "S").unwrap();
+    assert_eq!(lab.wait_exit(), Some(4), "{}", lab.log());
+    assert_eq!(sched_ext("state"), "disabled");
+    let log = lab.log();
+    let line = log
+        .lines()
+        .find(|line| line.contains("ejected by the kernel"));
+    println!("{}", line.unwrap_or_default());
+    assert!(
+        line.is_some_and(|line| line.contains("E0607") && line.contains("digest")),
+        "{log}"
+    );
 }
 
 fn report(what: &str, mut times: Vec<Duration>) {

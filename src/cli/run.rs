@@ -139,6 +139,7 @@ mod with {
             info!("--allow-restart: no field of this version needs it");
         }
 
+        prefer_the_agent();
         let (outbox, inbox) = Outbox::new();
         let signals = Signals::listen(outbox.clone())
             .map_err(|error| fail(terminal, &format!("signals: {error}"), None))?;
@@ -182,6 +183,14 @@ mod with {
             }
         });
         end(ended, server)
+    }
+
+    /// The agent is scheduled by the policy that it serves; its few milliseconds
+    /// of work should not wait behind what the policy is for. Threads inherit it.
+    fn prefer_the_agent() {
+        if let Err(error) = rustix::process::setpriority_process(None, -20) {
+            info!("the agent runs at an ordinary nice value: {error}");
+        }
     }
 
     /// Detach, tell those who asked for it, and say how it ended.

@@ -137,6 +137,11 @@ impl Lab {
         fs::read_to_string(self.root.path().join("log")).unwrap_or_default()
     }
 
+    /// What `--stats` has printed.
+    pub fn stats(&self) -> String {
+        fs::read_to_string(self.root.path().join("stats")).unwrap_or_default()
+    }
+
     /// Save in place, as many editors do.
     pub fn write(&self, text: &str) {
         fs::write(self.file(), text).unwrap();
@@ -287,8 +292,9 @@ fn spawn(edict: &Path, root: &Path) -> Child {
     Command::new(edict)
         .arg("run")
         .arg(root.join("pack"))
+        .args(["--stats", "1"])
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(File::create(root.join("stats")).unwrap())
         .stderr(log)
         .spawn()
         .unwrap()
