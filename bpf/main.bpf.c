@@ -303,9 +303,10 @@ void BPF_STRUCT_OPS(edict_stopping, struct task_struct *p, bool runnable)
 		return;
 	edict_charge(p, t, now);
 	t->ran_at = 0;
-	if (here)
-		here->tier = EDICT_TIERS_MAX;
 	if (runnable && p->scx.slice) {
+		/* Another class has the CPU: nobody of ours to interrupt. */
+		if (here)
+			here->tier = EDICT_TIERS_MAX;
 		t->resumes = 1;
 		return;
 	}
