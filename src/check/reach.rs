@@ -239,6 +239,9 @@ impl Search {
 }
 
 #[cfg(test)]
+mod brute;
+
+#[cfg(test)]
 mod tests {
     use super::super::policy::{Compare, Test};
     use super::*;

@@ -140,7 +140,6 @@ fn described(shape: Rule) -> &'static str {
         | Rule::expect_statement => "a statement",
         Rule::word | Rule::name | Rule::title | Rule::text_title | Rule::target => "a name",
         Rule::expression
-        | Rule::primary
         | Rule::prefix
         | Rule::group
         | Rule::set

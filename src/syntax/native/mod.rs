@@ -12,7 +12,7 @@ use super::ast::{
 };
 use super::expr::{self, Infix, Token};
 use super::{Parsed, ast, scan};
-use crate::diag::{Code, Diagnostic, FileId, Span, shown};
+use crate::diag::{Code, Diagnostic, FileId, Severity, Span, shown};
 
 mod expected;
 mod literal;
@@ -21,8 +21,10 @@ mod literal;
 #[grammar = "../grammar/edict.pest"]
 struct Grammar;
 
-/// Syntax errors reported in one run.
+/// Statements that are given up in one run.
 const MOST_ERRORS: usize = 16;
+/// Diagnostics reported in one run.
+const MOST_DIAGNOSTICS: usize = 64;
 
 /// Parses a file whose brackets are in pairs.
 pub(super) fn parse(file: FileId, text: &str) -> Parsed {
@@ -67,6 +69,15 @@ pub(super) fn parse(file: FileId, text: &str) -> Parsed {
         mut diagnostics, ..
     } = builder;
     diagnostics.sort_by_key(|diagnostic| diagnostic.labels.first().map(|label| label.span.start));
+    if diagnostics.len() > MOST_DIAGNOSTICS {
+        let more = diagnostics.len() - MOST_DIAGNOSTICS;
+        diagnostics.truncate(MOST_DIAGNOSTICS);
+        let code = diagnostics.last().map_or(Code::E0101, |last| last.code);
+        diagnostics.push(
+            Diagnostic::new(code, format!("{more} more diagnostics are not shown"))
+                .severity(Severity::Note),
+        );
+    }
     Parsed {
         ast: (broken == 0).then(|| Ast {
             statements,
@@ -294,13 +305,17 @@ impl Builder<'_> {
     /// The tree of an expression and how deep it is nested. Recursion follows
     /// brackets, whose depth was checked.
     fn nested(&mut self, pair: Pair<'_, Rule>) -> Option<(Expr, usize)> {
+        let mut parts = pair.into_inner().peekable();
+        let first = parts.next()?;
+        if parts.peek().is_none() {
+            // Most expressions are a single operand.
+            return self.operand(first);
+        }
         let mut tokens = Vec::new();
-        for part in pair.into_inner() {
+        for part in std::iter::once(first).chain(parts) {
             let span = self.span(&part);
-            let shape = part.as_rule();
-            let inner = part.into_inner().next()?;
-            tokens.push(match shape {
-                Rule::prefix => match inner.as_rule() {
+            tokens.push(match part.as_rule() {
+                Rule::prefix => match part.into_inner().next()?.as_rule() {
                     Rule::minus => Token::Negative(span),
                     Rule::foreign_not => {
                         self.foreign(Code::E0102, span, "!", "not");
@@ -308,9 +323,9 @@ impl Builder<'_> {
                     }
                     _ => Token::Not(span),
                 },
-                Rule::infix => Token::Infix(self.infix(&inner), span),
+                Rule::infix => Token::Infix(self.infix(&part.into_inner().next()?), span),
                 _ => {
-                    let (expr, depth) = self.operand(inner)?;
+                    let (expr, depth) = self.operand(part)?;
                     Token::Operand(expr, depth)
                 }
             });
@@ -421,8 +436,12 @@ impl Builder<'_> {
     fn members(&mut self, pairs: Pairs<'_, Rule>) -> Option<(Vec<Expr>, usize)> {
         let mut members = Vec::new();
         let mut deepest = 0;
-        for pair in pairs.filter(|pair| pair.as_rule() == Rule::expression) {
-            let (expr, depth) = self.nested(pair)?;
+        for pair in pairs {
+            let (expr, depth) = match pair.as_rule() {
+                Rule::expression => self.nested(pair)?,
+                Rule::text => self.operand(pair)?,
+                _ => continue,
+            };
             deepest = deepest.max(depth);
             members.push(expr);
         }

@@ -1,0 +1,90 @@
+//! How long the front end takes: `cargo bench --bench front --no-default-features`.
+//!
+//! The best of several runs of parsing and checking: thousands of names, hundreds
+//! of rules, and hostile texts.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a measurement stops at the first surprise"
+)]
+
+#[path = "../tests/support/hostile.rs"]
+mod hostile;
+
+use std::time::{Duration, Instant};
+
+use edict::check::check_texts;
+
+fn best(times: usize, mut run: impl FnMut()) -> Duration {
+    let once = |_| {
+        let start = Instant::now();
+        run();
+        start.elapsed()
+    };
+    (0..times).map(once).min().unwrap()
+}
+
+fn policy(rules: &str, before: &str) -> String {
+    format!(
+        "language 1\npolicy p {{ }}\n{before}tier a {{ }}\ntier b {{ }}\nrules {{\n{rules}  otherwise -> a\n}}\n"
+    )
+}
+
+fn main() {
+    let set = |set: usize| {
+        let names: Vec<String> = (0..1_000).map(|n| format!("\"prog{set}-{n}\"")).collect();
+        format!("set s{set} = {{ {} }}\n", names.join(", "))
+    };
+    let sets: String = (0..15).map(set).collect();
+    let rule = |n: usize| {
+        format!(
+            "  when comm in s{n} and nice <= {n} -> {}\n",
+            ["a", "b"][n % 2]
+        )
+    };
+    let rules: String = (0..15).map(rule).collect();
+    let text = policy(&rules, "include \"sets\"\n");
+    let texts = [("policy", text.as_str()), ("sets", sets.as_str())];
+    assert!(check_texts(&texts).policy.is_some());
+    let took = best(20, || drop(check_texts(&texts)));
+    println!(
+        "15,000 names in 15 sets ({} KiB)   {took:>10.2?}",
+        sets.len() >> 10
+    );
+
+    let kinds: [(&str, fn(usize) -> String); 2] = [
+        ("200 rules with one name each", |n| {
+            format!("  when comm == \"p{n}\" and nice > {} -> a\n", n % 19)
+        }),
+        ("200 rules of alternatives", |n| {
+            format!(
+                "  when (uid > {} or wake_rate < {}) and (nice < {} or cgroup under \"/g{n}\") -> b\n",
+                n * 10,
+                10_000 - n,
+                (n % 18) as i64 - 9
+            )
+        }),
+    ];
+    for (name, rule) in kinds {
+        let text = policy(&(0..200).map(rule).collect::<String>(), "");
+        let took = best(20, || drop(check_texts(&[("policy", text.as_str())])));
+        println!("{name:<36}{took:>10.2?}");
+    }
+
+    for (size, times) in [(2_000, 5), (256 << 10, 1)] {
+        let mut all: Vec<(Duration, &str)> = hostile::hostile(size)
+            .iter()
+            .map(|(name, text)| {
+                let took = best(times, || drop(check_texts(&[("hostile", text.as_str())])));
+                (took, *name)
+            })
+            .collect();
+        all.sort_by_key(|(took, _)| std::cmp::Reverse(*took));
+        println!("hostile texts of {size} bytes, the slowest:");
+        for (took, name) in all.iter().take(5) {
+            println!("  {name:<34}{took:>10.2?}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Texts that a hostile author might write.
+
+/// Texts of about `size` bytes, each bad in its own way.
+pub fn hostile(size: usize) -> Vec<(&'static str, String)> {
+    let repeat = |piece: &str| piece.repeat(size / piece.len());
+    let rule = |condition: String| format!("rules {{ when {condition} -> a }}");
+    vec![
+        ("open parentheses", rule(repeat("("))),
+        ("open braces", repeat("{")),
+        ("open brackets", repeat("[")),
+        ("not", rule(format!("{} a", repeat("not ")))),
+        ("minus", rule(format!("{} a", repeat("- ")))),
+        ("and", rule(format!("{} a", repeat("a and ")))),
+        ("or and and", rule(format!("{} a", repeat("a or a and ")))),
+        ("sum", rule(format!("a == {} 1", repeat("1+")))),
+        ("comparisons", rule(format!("{} a", repeat("a<")))),
+        (
+            "groups",
+            rule(format!("{} a", repeat("(((((((((a))))))))) and "))),
+        ),
+        (
+            "nested groups",
+            rule(format!("{}a{}", "(".repeat(60), ")".repeat(60))),
+        ),
+        (
+            "nested calls",
+            rule(format!("{}a{}", "a(".repeat(60), ")".repeat(60))),
+        ),
+        (
+            "nested sets",
+            rule(format!("a in {}1{}", "{".repeat(60), "}".repeat(60))),
+        ),
+        (
+            "nested blocks",
+            format!("{}{}", "a b c { ".repeat(60), "}".repeat(60)),
+        ),
+        ("unclosed texts", repeat("\"a\n")),
+        ("unclosed text", format!("set a = {{ \"{}", repeat("a"))),
+        ("quotes", repeat("'")),
+        ("escapes", format!("set a = {{ \"{}\" }}", repeat("\\q"))),
+        ("set", format!("set a = {{ {} 1 }}", repeat("1,"))),
+        ("texts", format!("set a = {{ {} \"\" }}", repeat("\"a\","))),
+        ("words", repeat("a ")),
+        ("one word", repeat("a")),
+        ("digits", format!("language {}", repeat("1"))),
+        ("dots", repeat("a.")),
+        ("dashes", repeat("a-")),
+        ("labels", repeat("a:")),
+        ("blanks", repeat(" ")),
+        ("comments", repeat("#\n")),
+        ("foreign comments", repeat("/*")),
+        ("statements", repeat("language 1\n")),
+        ("bad statements", repeat("tier a {=}\n")),
+        (
+            "bad rules",
+            format!("rules {{ {} }}", repeat("when -> a\n")),
+        ),
+        ("commas", format!("tier a {{ {} }}", repeat(","))),
+        ("slashes", rule(format!("a under {}", repeat("/")))),
+        ("nul", repeat("\0")),
+    ]
+}
