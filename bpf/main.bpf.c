@@ -354,8 +354,12 @@ s32 BPF_STRUCT_OPS_SLEEPABLE(edict_init_task, struct task_struct *p,
 
 static int edict_keeper_fired(void *map, int *key, struct bpf_timer *timer)
 {
-	u64 period = edict_keep(READ_ONCE(edict_active), scx_bpf_now());
+	u64 period;
 
+	/* A timer cannot sleep, but kernels before 6.18 take it for its starter. */
+	bpf_rcu_read_lock();
+	period = edict_keep(READ_ONCE(edict_active), scx_bpf_now());
+	bpf_rcu_read_unlock();
 	bpf_timer_start(timer, period, 0);
 	return 0;
 }
