@@ -355,7 +355,8 @@ impl<'a> Checker<'a> {
     }
 
     fn finish(&mut self, root: &Ast, lines: &Lines<'_>) -> Option<Policy> {
-        let start = Span::new(root.file(), 0, 0);
+        let start = root.statements.first().map(first_word);
+        let start = start.unwrap_or_else(|| Span::new(root.file(), 0, 0));
         for blocks in [
             self.policies.clone(),
             self.rules.clone(),
@@ -363,29 +364,35 @@ impl<'a> Checker<'a> {
         ] {
             self.once(&blocks);
         }
-        for (missing, code, message, help) in [
+        for (missing, word, code, message, help) in [
             (
                 self.policies.is_empty(),
+                "policy",
                 Code::E0214,
                 "the policy has no name",
                 "add `policy NAME { version = \"1.0.0\" }`",
             ),
             (
                 self.tiers.is_empty(),
+                "tier",
                 Code::E0218,
                 "the policy has no tier",
                 "add a tier, as `tier regular { }`",
             ),
             (
                 self.rules.is_empty(),
+                "rules",
                 Code::E0217,
                 "the policy has no rules",
                 "add `rules { otherwise -> TIER }`",
             ),
         ] {
             if missing {
-                self.sink
-                    .push(Diagnostic::new(code, message).label(start, "").help(help));
+                self.sink.push(
+                    Diagnostic::new(code, message)
+                        .label(start, format!("no `{word}` block in this file"))
+                        .help(help),
+                );
             }
         }
 

@@ -177,7 +177,7 @@ fn closing(bracket: u8) -> u8 {
 }
 
 /// Words that only a statement at the top of a file starts with.
-const TOP: [&str; 14] = [
+pub(super) const TOP: [&str; 14] = [
     "language", "policy", "include", "const", "set", "tier", "rules", "lottery", "model",
     "balance", "learn", "reward", "test", "override",
 ];

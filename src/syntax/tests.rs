@@ -104,6 +104,7 @@ fn spellings_of_other_languages_are_named() {
         ("rules { x: else -> t }", Code::E0112),
         ("rules { when a == 'x' -> t }", Code::E0106),
         ("rules { when a under /x/y -> t }", Code::E0106),
+        ("rules { when a == “x” -> t }", Code::E0106),
         ("include ../x.edict", Code::E0106),
         ("tier a { slice = 5 ms tickets = 4 }", Code::E0105),
         ("tier a { slice = 1.5ms }", Code::E0111),
@@ -161,6 +162,11 @@ fn misspelt_words_of_the_grammar_are_recognised() {
         (
             "rules { x: wen comm == \"x\" -> a }",
             "did you mean `when` by `wen`?",
+        ),
+        ("rules { edge when a -> b }", "a label ends with `:`"),
+        (
+            "tier otherwise { }",
+            "`otherwise` is a word of the language; choose another name",
         ),
         (
             "rules { otherwize -> a }",

@@ -4,6 +4,7 @@ use pest::error::{ErrorVariant, InputLocation};
 
 use super::{Builder, Rule};
 use crate::diag::{Code, Diagnostic, Span, shown};
+use crate::syntax::scan;
 
 /// Spellings of operators that people try, and what they mean.
 const OPERATORS: [(&[&str], &str); 5] = [
@@ -22,6 +23,24 @@ const OPERATORS: [(&[&str], &str); 5] = [
     (&["isnt", "ne", "neq"], "!="),
     (&["isin", "within", "of", "one"], "in"),
     (&["below", "inside", "beneath"], "under"),
+];
+
+/// The words that cannot be names, as in the grammar.
+const RESERVED: [&str; 14] = [
+    "when",
+    "otherwise",
+    "and",
+    "or",
+    "not",
+    "in",
+    "under",
+    "starts",
+    "like",
+    "matches",
+    "contains",
+    "ends",
+    "true",
+    "false",
 ];
 
 impl Builder<'_> {
@@ -66,8 +85,19 @@ impl Builder<'_> {
 
     /// What was probably meant by a word that has no place here.
     fn suggestion(&self, at: usize, found: &str, wanted: &str) -> Option<String> {
-        if matches!(found, "when" | "otherwise") && wanted.contains("`:`") {
-            return Some("a label ends with `:`".to_owned());
+        let before = self.text.get(..at).unwrap_or("");
+        let first = before
+            .rsplit(['\n', ':', '{', '}'])
+            .next()
+            .and_then(|statement| statement.split_whitespace().next())
+            .unwrap_or(found);
+        if RESERVED.contains(&found) && wanted.contains("a name") {
+            if matches!(found, "when" | "otherwise") && !scan::TOP.contains(&first) {
+                return Some("a label ends with `:`".to_owned());
+            }
+            return Some(format!(
+                "`{found}` is a word of the language; choose another name"
+            ));
         }
         if wanted.contains("operator") {
             let spelled = OPERATORS
@@ -89,12 +119,6 @@ impl Builder<'_> {
         }
         // A misspelt `when` looks like the start of something else until what
         // follows does not fit.
-        let before = self.text.get(..at).unwrap_or("");
-        let first = before
-            .rsplit(['\n', ':', '{', '}'])
-            .next()
-            .and_then(|statement| statement.split_whitespace().next())
-            .unwrap_or(found);
         ["when", "otherwise"]
             .into_iter()
             .find(|word| {

@@ -396,7 +396,7 @@ impl Builder<'_> {
             Rule::text => (Kind::Text(self.text_value(pair)), 0),
             Rule::foreign_text => {
                 let found = pair.as_str();
-                let value = found.trim_matches('\'');
+                let value = found.trim_matches(['\'', '“', '”', '„', '‘', '’']);
                 self.complain(
                     Code::E0106,
                     place.0,
