@@ -258,6 +258,15 @@ fn what_the_kernel_refuses_is_rejected_and_not_tried_again_by_the_poll() {
 }
 
 #[test]
+fn a_compiler_that_fails_costs_one_edit_and_no_more() {
+    let rig = Rig::start(EVENTS);
+    rig.write("policy.edict", "defect\nend\n");
+    rig.expect(&[Ending::Defect]);
+    rig.write("policy.edict", &text(1));
+    rig.expect(&[Ending::Committed(text(1))]);
+}
+
+#[test]
 fn a_request_is_answered_even_when_nothing_has_changed() {
     let rig = Rig::start(EVENTS);
     rig.request();

@@ -93,6 +93,22 @@ fn an_edit_becomes_a_generation() {
 }
 
 #[test]
+fn an_edit_is_in_force_soon_after_the_settling() {
+    let served = Served::start();
+    let mut times = Vec::new();
+    for n in 0..10 {
+        thread::sleep(Duration::from_millis(150));
+        let saved = Instant::now();
+        served.write("policy.edict", &policy(20 + n));
+        served.wait_commits(n + 1);
+        times.push(saved.elapsed());
+    }
+    times.sort();
+    println!("save to commit, 100 ms of it settling: {times:?}");
+    assert!(times[5] < Duration::from_millis(1_000), "{times:?}");
+}
+
+#[test]
 fn reload_answers_with_the_outcome() {
     let served = Served::start();
     served.write("policy.edict", &policy(20));

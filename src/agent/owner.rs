@@ -267,7 +267,10 @@ impl<S: Scheduler> Agent<S> {
                 );
                 let warnings = self.in_force.active().warnings();
                 if !warnings.is_empty() {
-                    warn!("generation {generation} has warnings\n{warnings}");
+                    warn!(
+                        "generation {generation} has warnings\n{}",
+                        warnings.trim_end()
+                    );
                 }
             }
             Report::Rejected { again: true, .. } => {}
@@ -275,7 +278,7 @@ impl<S: Scheduler> Agent<S> {
                 warn!(
                     "kept generation {generation}: {}\n{}",
                     why_kept(rejection),
-                    rejection.report
+                    rejection.report.trim_end()
                 );
             }
         }
@@ -304,7 +307,7 @@ impl<S: Scheduler> Agent<S> {
                 "kept generation {}: {}\n{}",
                 self.in_force.generation(),
                 why_kept(rejection),
-                rejection.report
+                rejection.report.trim_end()
             ))
             .code(rejection.code.clone()),
         }

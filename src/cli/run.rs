@@ -139,7 +139,6 @@ mod with {
             info!("--allow-restart: no field of this version needs it");
         }
 
-        prefer_the_agent();
         let (outbox, inbox) = Outbox::new();
         let signals = Signals::listen(outbox.clone())
             .map_err(|error| fail(terminal, &format!("signals: {error}"), None))?;
@@ -185,14 +184,6 @@ mod with {
         end(ended, server)
     }
 
-    /// The agent is scheduled by the policy that it serves; its few milliseconds
-    /// of work should not wait behind what the policy is for. Threads inherit it.
-    fn prefer_the_agent() {
-        if let Err(error) = rustix::process::setpriority_process(None, -20) {
-            info!("the agent runs at an ordinary nice value: {error}");
-        }
-    }
-
     /// Detach, tell those who asked for it, and say how it ended.
     fn end(ended: Ended<InKernel>, server: Option<Server>) -> Result<(), Exit> {
         let Ended {
@@ -232,7 +223,7 @@ mod with {
             Ok(compiled) => {
                 let warnings = compiled.warnings();
                 if !warnings.is_empty() {
-                    warn!("the policy has warnings\n{warnings}");
+                    warn!("the policy has warnings\n{}", warnings.trim_end());
                 }
                 Ok(Box::new(compiled))
             }

@@ -17,6 +17,18 @@ use super::worker::{Finding, Found, Pack, Pass, Rejection, Worker};
 /// edit out.
 const MOVES_MAX: u32 = 3;
 
+/// So often in a row is looked again before files that keep changing are called
+/// unreadable.
+const LOOKS_MAX: u32 = 20;
+
+/// So often in a row is content given another chance that was read amid writes,
+/// and may be half of what it is going to be.
+const CHANCES_MAX: u32 = 5;
+
+/// So often in a row must the files be missing or empty to be so: an editor may
+/// delete before it writes, a directory may be between two renames.
+const SAME_MAX: u32 = 3;
+
 /// The owner of the object.
 pub trait Engine {
     /// What the worker compiles.
@@ -118,7 +130,12 @@ pub struct Reload<P: Pack> {
     heard: bool,
     /// The last event before this pass.
     saved: Option<Instant>,
-    moves: u32,
+    /// The files were read although the events had not paused.
+    is_restless: bool,
+    /// How often this pass has looked again.
+    looks: u32,
+    /// What kept it from reading the files, and how often in a row.
+    obstacle: Option<(Rejection, u32)>,
     /// Asked for while a pass was under way.
     requested: bool,
     pass: u64,
@@ -147,7 +164,9 @@ impl<P: Pack> Reload<P> {
             seen: None,
             heard: false,
             saved: None,
-            moves: 0,
+            is_restless: false,
+            looks: 0,
+            obstacle: None,
             requested: false,
             pass: 0,
             next_poll: now + pace.poll,
@@ -220,6 +239,8 @@ impl<P: Pack> Reload<P> {
             Phase::Settling(settle) => {
                 if now >= settle.ready_at(self.bell.last(), &self.pace) {
                     let rung = self.bell.is_rung();
+                    let last = self.bell.last();
+                    self.is_restless = last.is_some_and(|last| now < last + self.pace.quiet);
                     if let Some(last) = self.bell.silence() {
                         self.saved = Some(last);
                     }
@@ -243,7 +264,7 @@ impl<P: Pack> Reload<P> {
         self.watching = watching;
         match finding {
             Finding::Moving(what) => {
-                if self.again(now) {
+                if self.again(now, LOOKS_MAX) {
                     return None;
                 }
                 let rejection = Rejection {
@@ -255,10 +276,10 @@ impl<P: Pack> Reload<P> {
             }
             Finding::Sighted(digest) => {
                 if self.seen.as_ref() != Some(&digest) && self.seen.is_some() {
-                    self.moves += 1;
+                    self.looks += 1;
                 }
                 // A writer that never rests may not keep every edit out.
-                self.heard = self.moves >= MOVES_MAX;
+                self.heard = self.looks >= MOVES_MAX;
                 self.seen = Some(digest);
                 self.phase = Phase::Settling(Settle::open(now));
                 None
@@ -283,21 +304,21 @@ impl<P: Pack> Reload<P> {
                     },
                 ))
             }
-            Finding::Rejected { moved: true, .. } | Finding::Built { moved: true, .. }
-                if self.again(now) =>
+            Finding::Built { moved: true, .. } if self.again(now, MOVES_MAX) => None,
+            Finding::Rejected { moved, .. }
+                if (moved || self.is_restless || self.bell.is_rung())
+                    && self.again(now, CHANCES_MAX) =>
             {
                 None
             }
             Finding::Rejected {
+                digest: None,
+                rejection,
+                ..
+            } if self.is_passing(&rejection) && self.again(now, LOOKS_MAX) => None,
+            Finding::Rejected {
                 digest, rejection, ..
-            } => {
-                // A file that is gone may be on its way back: an editor that
-                // deletes and then writes, a directory between two renames.
-                if digest.is_none() && !self.is_known(None, &rejection) && self.again(now) {
-                    return None;
-                }
-                Some(self.reject(now, digest, rejection))
-            }
+            } => Some(self.reject(now, digest, rejection)),
             Finding::Built {
                 digest,
                 built,
@@ -370,12 +391,25 @@ impl<P: Pack> Reload<P> {
             .is_some_and(|(known, why)| known.as_ref() == digest && why.report == rejection.report)
     }
 
-    /// Another look after a pause, unless there were too many.
-    fn again(&mut self, now: Instant) -> bool {
-        if self.moves >= MOVES_MAX {
+    /// Whether what keeps the files from being read may be over in a moment.
+    fn is_passing(&mut self, rejection: &Rejection) -> bool {
+        if self.is_known(None, rejection) {
             return false;
         }
-        self.moves += 1;
+        let before = match &self.obstacle {
+            Some((same, count)) if same == rejection => *count,
+            _ => 0,
+        };
+        self.obstacle = Some((rejection.clone(), before + 1));
+        before + 1 < SAME_MAX
+    }
+
+    /// Another look after a pause, unless there were too many.
+    fn again(&mut self, now: Instant, most: u32) -> bool {
+        if self.looks >= most {
+            return false;
+        }
+        self.looks += 1;
         self.phase = Phase::Settling(Settle::open(now));
         true
     }
@@ -401,7 +435,9 @@ impl<P: Pack> Reload<P> {
     fn end<C>(&mut self, now: Instant, report: Report<C>) -> Step<C> {
         let pass = self.pass;
         self.pass += 1;
-        self.moves = 0;
+        self.is_restless = false;
+        self.looks = 0;
+        self.obstacle = None;
         self.seen = None;
         self.saved = None;
         self.heard = false;

@@ -7,6 +7,7 @@
 //! After each build the pack is read once more. What was compiled is worth
 //! committing only if the files still say the same.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread;
@@ -140,7 +141,9 @@ impl<D: Clone + Eq + Send + 'static> Worker<D> {
             .name("edict-build".to_owned())
             .spawn(move || {
                 for order in inbox {
-                    let finding = pass(&mut pack, &mut watch, &order);
+                    // A defect may cost an edit, but not every later one.
+                    let attempt = AssertUnwindSafe(|| pass(&mut pack, &mut watch, &order));
+                    let finding = catch_unwind(attempt).unwrap_or_else(|_| defect());
                     deliver((finding, watch.watching().clone()));
                 }
             })?;
@@ -191,6 +194,19 @@ fn pass<P: Pack>(
             rejection,
             moved,
         },
+    }
+}
+
+fn defect<D, B>() -> Finding<D, B> {
+    let what = "edict failed on this policy, which is a defect; please report it";
+    Finding::Rejected {
+        digest: None,
+        rejection: Rejection {
+            summary: what.to_owned(),
+            report: what.to_owned(),
+            code: None,
+        },
+        moved: false,
     }
 }
 

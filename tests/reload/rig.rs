@@ -44,6 +44,7 @@ pub enum Ending {
     Rejected(String),
     Again(String),
     Unreadable,
+    Defect,
     Recovered,
     Unchanged,
 }
@@ -102,6 +103,9 @@ impl Pack for Files {
         if text.starts_with("slow") {
             self.building.store(true, Ordering::SeqCst);
             thread::sleep(Duration::from_millis(400));
+        }
+        if text.starts_with("defect") {
+            panic!("a defect in the compiler");
         }
         let outcome = match text.ends_with("end\n") {
             true => Ok(text.clone()),
@@ -244,9 +248,11 @@ impl Rig {
                                 Report::Recovered => Ending::Recovered,
                                 Report::Unchanged if answers => Ending::Unchanged,
                                 Report::Rejected { rejection, again } if !again => {
-                                    match rejection.summary.starts_with("unreadable") {
-                                        true => Ending::Unreadable,
-                                        false => Ending::Rejected(rejection.summary),
+                                    let summary = rejection.summary;
+                                    match summary.split([' ', ':']).next() {
+                                        Some("unreadable") => Ending::Unreadable,
+                                        Some("edict") => Ending::Defect,
+                                        _ => Ending::Rejected(summary),
                                     }
                                 }
                                 Report::Rejected { rejection, .. } if answers => {

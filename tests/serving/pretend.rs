@@ -36,6 +36,7 @@ pub fn policy(tickets: u32) -> String {
 #[derive(Default)]
 struct Shared {
     ejection: Option<Ejection>,
+    commits: u32,
 }
 
 struct Pretend {
@@ -64,6 +65,7 @@ impl Scheduler for Pretend {
 
     fn commit(&mut self, prepared: usize) -> Result<u64, Box<Diagnostic>> {
         self.generation += 1;
+        self.shared.lock().unwrap().commits += 1;
         self.tiers = prepared;
         Ok(self.generation)
     }
@@ -209,6 +211,16 @@ impl Served {
 
     pub fn eject(&self, ejection: Ejection) {
         self.shared.lock().unwrap().ejection = Some(ejection);
+    }
+
+    /// Waits for so many commits, without asking the agent.
+    #[track_caller]
+    pub fn wait_commits(&self, commits: u32) {
+        let until = Instant::now() + PATIENCE;
+        while self.shared.lock().unwrap().commits < commits {
+            assert!(Instant::now() < until, "no commit {commits}");
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     pub fn edict(&self, args: &[&str]) -> Out {
