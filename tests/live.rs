@@ -5,6 +5,13 @@
 //! else each says why it is skipped. The binary is the same in both places.
 
 #![cfg(feature = "live")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on stops"
+)]
 
 #[path = "live/lab.rs"]
 mod lab;

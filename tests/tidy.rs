@@ -159,9 +159,7 @@ fn uses(code: &str) -> BTreeSet<String> {
                         word.clear();
                     }
                     c if c.is_alphanumeric() || c == '_' => {
-                        if first {
-                            word.push(c);
-                        }
+                        word.extend(first.then_some(c));
                     }
                     _ if depth == 0 && first && !word.is_empty() => {
                         found.insert(std::mem::take(&mut word));

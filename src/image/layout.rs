@@ -136,8 +136,8 @@ pub mod bank {
 
 const _: () = {
     assert!(head::SIZE == 56 + 8 * 24 + 16 * 32);
-    assert!(bank::NAME_KEY % 8 == 0);
-    assert!(bank::WORD % 8 == 0);
+    assert!(bank::NAME_KEY.is_multiple_of(8));
+    assert!(bank::WORD.is_multiple_of(8));
     assert!(ATTRS == crate::check::Attribute::COUNT);
     assert!(CLAUSES_MAX == crate::plan::CLAUSES_MAX);
     assert!(

@@ -59,6 +59,7 @@ pub use statistics::{Inspection, Statistics, TierStatistics};
     missing_docs,
     unsafe_code,
     clippy::all,
+    clippy::allow_attributes_without_reason,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

@@ -36,7 +36,7 @@ impl HostBank {
 
 /// Rule and tier of what the classifier returns.
 pub fn verdict(packed: i32) -> Option<(u16, u8)> {
-    (packed >= 0).then(|| ((packed >> 8) as u16, packed as u8))
+    (packed >= 0).then_some(((packed >> 8) as u16, packed as u8))
 }
 
 /// A size or offset as the C compiler has it.
