@@ -54,7 +54,8 @@ fn main() {
         sets.len() >> 10
     );
 
-    let kinds: [(&str, fn(usize) -> String); 2] = [
+    type Line = fn(usize) -> String;
+    let kinds: [(&str, Line); 2] = [
         ("200 rules with one name each", |n| {
             format!("  when comm == \"p{n}\" and nice > {} -> a\n", n % 19)
         }),

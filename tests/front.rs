@@ -83,6 +83,44 @@ fn hostile_texts_are_answered_in_time_on_a_small_stack() {
     thread.unwrap().join().unwrap();
 }
 
+/// Rules whose boxes overlap in as many ways as possible: the analysis gives up
+/// rather than take long.
+#[test]
+fn overlapping_rules_are_answered_in_time_on_a_small_stack() {
+    let run = || {
+        let kinds: [fn(usize) -> String; 3] = [
+            |n| format!("uid != {n} and wake_rate != {n} and runtime_avg != {n}us"),
+            |n| {
+                format!(
+                    "uid > {} and wake_rate < {} and nice != {}",
+                    n * 7 % 500,
+                    900 - n,
+                    n % 19
+                )
+            },
+            |n| {
+                format!(
+                    "comm != \"{n}\" and exe != \"/{n}\" and cgroup != \"/{n}\" and uid != {n} and wake_rate != {n}"
+                )
+            },
+        ];
+        for (kind, condition) in kinds.into_iter().enumerate() {
+            let rules: String = (0..511)
+                .map(|n| format!("  when {} -> a\n", condition(n)))
+                .collect();
+            let text = format!(
+                "language 1\npolicy p {{ }}\ntier a {{ }}\nrules {{\n{rules}  otherwise -> a\n}}\n"
+            );
+            let start = Instant::now();
+            consistent(&check_text("rules", &text));
+            let took = start.elapsed();
+            assert!(took < Duration::from_secs(10), "{kind}: {took:?}");
+        }
+    };
+    let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(run);
+    thread.unwrap().join().unwrap();
+}
+
 #[test]
 fn a_policy_says_what_was_written() {
     let checked = check_texts(&[
