@@ -17,7 +17,7 @@ use std::os::unix::fs::symlink;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use edict::agent::Ending;
+use edict::agent::{Compiled, Ending, attached_line};
 use edict::live::Ejection;
 use pretend::{Served, policy};
 use serde_json::json;
@@ -150,6 +150,25 @@ fn what_the_kernel_refuses_changes_nothing() {
     let status = served.json(&["status"], 0);
     assert_eq!(status["generation"], 1);
     assert_eq!(status["tiers"][0]["tickets"], 800);
+}
+
+#[test]
+fn the_first_line_of_the_log_says_what_is_in_force() {
+    let checked = edict::check::check_text("policy.edict", &policy(20));
+    let compiled = Compiled::new(checked).unwrap_or_else(|(wrong, _)| panic!("{wrong:?}"));
+    let line = attached_line("sched_ext", 1, &compiled);
+    let (text, digest) = line.split_at(line.len() - 9);
+    assert_eq!(
+        text,
+        "attached: backend sched_ext, generation 1, policy web 1.0 (2 tiers, 2 rules, digest "
+    );
+    assert!(
+        compiled
+            .image
+            .digest()
+            .to_string()
+            .starts_with(digest.trim_end_matches(')'))
+    );
 }
 
 #[test]
