@@ -5,7 +5,7 @@
 # shellcheck disable=SC2154
 
 # The tests that need a sched_ext kernel; on any other kernel they say that they are skipped.
-GUEST_TESTS=(live agent)
+GUEST_TESTS=(live agent environment)
 
 edict_bin=''
 declare -A guest_test_bin=()

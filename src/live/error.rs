@@ -86,7 +86,7 @@ impl LiveError {
             Self::Isolated(_) => {
                 "boot without `isolcpus=`; a cpuset with an isolated partition does the same".into()
             }
-            Self::Unsound(_) => "boot a kernel whose BTF was made with pahole 1.26 or newer".into(),
+            Self::Unsound(_) => "boot another build of this kernel; this one was made with a pahole that is too old for it".into(),
             Self::Refused { log, .. } if !log.is_empty() => {
                 format!("the last lines of the verifier were:\n{log}")
             }

@@ -1,0 +1,136 @@
+//! What edict says when the kernel or the machine cannot do it: goldens for each
+//! refusal, and the refusals themselves where they can be made to happen.
+//!
+//! `EDICT_BLESS=1 cargo test --test environment` writes the goldens anew.
+#![cfg(feature = "live")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use edict::diag::{Format, RenderOptions, render};
+use edict::live::LiveError;
+
+fn golden(name: &str, error: &LiveError) {
+    let mut text = String::new();
+    for format in [Format::Human, Format::Plain, Format::Json] {
+        text += &render(&[error.diagnostic()], &(), format, RenderOptions::default());
+        text += "\n";
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/environment/{name}.txt"));
+    if std::env::var_os("EDICT_BLESS").is_some() {
+        fs::write(&path, &text).unwrap();
+    }
+    let expected = fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(text, expected, "{}", path.display());
+}
+
+#[test]
+fn every_refusal_has_a_code_and_a_cure() {
+    let refused = || LiveError::Refused {
+        message: "Permission denied (os error 13)".into(),
+        log: "R1 invalid mem access 'scalar'\nprocessed 17 insns".into(),
+    };
+    for (name, error) in [
+        ("no-sched-ext", LiveError::NoSchedExt),
+        ("no-root", LiveError::NotPermitted),
+        ("no-btf", LiveError::NoBtf),
+        ("occupied", LiveError::Occupied("scx_bpfland".into())),
+        ("isolated", LiveError::Isolated("2-3".into())),
+        (
+            "unsound",
+            LiveError::Unsound(vec!["scx_bpf_dsq_insert".into()]),
+        ),
+        ("refused", refused()),
+    ] {
+        assert!(!error.cure().is_empty());
+        golden(name, &error);
+    }
+}
+
+/// Why the refusals cannot be provoked here, if so.
+fn skipped() -> bool {
+    let why = if !rustix::process::geteuid().is_root() {
+        "not root"
+    } else if !Path::new("/sys/kernel/sched_ext/state").exists() {
+        "this kernel has no sched_ext"
+    } else if std::env::var_os("EDICT_BIN").is_none() {
+        "EDICT_BIN does not name the program"
+    } else {
+        return false;
+    };
+    eprintln!("SKIPPED: {why}; scripts/test --only vm runs it");
+    true
+}
+
+fn policy() -> PathBuf {
+    let path = std::env::temp_dir().join("environment.edict");
+    fs::write(
+        &path,
+        "language 1\npolicy p {}\ntier only {}\nrules { otherwise -> only }\n",
+    )
+    .unwrap();
+    path
+}
+
+fn refusal(command: &mut Command) -> (i32, String) {
+    let out = command.arg("run").arg(policy()).output().unwrap();
+    (
+        out.status.code().unwrap_or(-1),
+        String::from_utf8_lossy(&out.stderr).into_owned(),
+    )
+}
+
+fn edict() -> Command {
+    Command::new(std::env::var_os("EDICT_BIN").unwrap())
+}
+
+#[test]
+fn vm_without_root_nothing_is_loaded() {
+    if skipped() {
+        return;
+    }
+    let (status, said) = refusal(edict().uid(65534).gid(65534));
+    assert_eq!(status, 4, "{said}");
+    assert!(
+        said.contains("E0602") && said.contains("run as root"),
+        "{said}"
+    );
+}
+
+#[test]
+fn vm_without_btf_nothing_is_loaded() {
+    if skipped() {
+        return;
+    }
+    let hidden = std::env::temp_dir().join("no-btf");
+    fs::create_dir_all(&hidden).unwrap();
+    let mount = |arguments: &[&str]| {
+        assert!(
+            Command::new("mount")
+                .args(arguments)
+                .status()
+                .unwrap()
+                .success()
+        );
+    };
+    mount(&["--bind", hidden.to_str().unwrap(), "/sys/kernel/btf"]);
+    let (status, said) = refusal(&mut edict());
+    assert!(
+        Command::new("umount")
+            .arg("/sys/kernel/btf")
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(status, 4, "{said}");
+    assert!(said.contains("E0603"), "{said}");
+}
