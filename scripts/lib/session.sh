@@ -1,6 +1,8 @@
 #!/bin/sh
 # A session of edict that a person can read. Runs as root inside of the virtual machine (busybox sh), played by scripts/run.
 # It ends with a status other than 0 when something that it shows did not happen.
+# The workers' programs are written in single quotes on purpose, and `within` runs functions by name.
+# shellcheck disable=SC2016,SC2317
 set -u
 
 policy=${EDICT_SESSION_POLICY:-/lab/policies/desktop}

@@ -7,7 +7,7 @@
 //!
 //! It is the oracle for everything that is fast: it shares no code with
 //! [`crate::plan`], compiles nothing, and is meant to be obviously right. It
-//! also explains: [`explain`] says of each rule why it did or did not match.
+//! also explains: [`explain()`] says of each rule why it did or did not match.
 
 mod explain;
 mod task;

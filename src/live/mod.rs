@@ -22,7 +22,7 @@
 //! cgroup's path is asked from [`Values`]; a thread of its own answers the
 //! object's questions, so that a busy agent delays no class.
 //!
-//! [`probe`] needs no libbpf and works in every build.
+//! [`probe()`] needs no libbpf and works in every build.
 
 pub mod probe;
 
