@@ -85,16 +85,18 @@ static __always_inline u32 edict_euid(struct task_struct *p)
 	return p->real_cred->euid.val;
 }
 
-static __always_inline void edict_tell(u64 active, u32 kind, u32 pid, u64 id, u64 started)
+/* Whether the agent will hear of it. */
+static __always_inline bool edict_tell(u64 active, u32 kind, u32 pid, u64 id, u64 started)
 {
 	struct edict_event event = { .kind = kind, .pid = pid, .id = id, .started = started };
 	struct edict_counters *counters;
 
 	if (!bpf_ringbuf_output(&edict_events, &event, sizeof(event), 0))
-		return;
+		return true;
 	counters = edict_count_in(active);
 	if (counters)
 		counters->events_lost++;
+	return false;
 }
 
 static __always_inline u32 edict_exe_row(struct task_struct *p, u64 active, bool ask)
@@ -117,13 +119,15 @@ static __always_inline u32 edict_exe_row(struct task_struct *p, u64 active, bool
 	}
 	if (!ask)
 		return EDICT_ROW_UNKNOWN;
-	if (exe) {
+	if (exe && exe->exec_id != exec_id) {
 		exe->exec_id = exec_id;
 		exe->generation[0] = 0;
 		exe->generation[1] = 0;
-		exe->asked = active;
+		exe->asked = 0;
 	}
-	edict_tell(active, EDICT_EVENT_EXE, leader->pid, exec_id, leader->start_boottime);
+	if (edict_tell(active, EDICT_EVENT_EXE, leader->pid, exec_id, leader->start_boottime) &&
+	    exe)
+		exe->asked = active;
 	return EDICT_ROW_UNKNOWN;
 }
 

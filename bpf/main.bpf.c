@@ -295,7 +295,6 @@ void BPF_STRUCT_OPS(edict_tick, struct task_struct *p)
 
 void BPF_STRUCT_OPS(edict_stopping, struct task_struct *p, bool runnable)
 {
-	struct edict_cpu *here = edict_cpu_of(scx_bpf_task_cpu(p));
 	struct edict_task *t = edict_task_of(p);
 	u64 now = scx_bpf_now();
 
@@ -303,10 +302,11 @@ void BPF_STRUCT_OPS(edict_stopping, struct task_struct *p, bool runnable)
 		return;
 	edict_charge(p, t, now);
 	t->ran_at = 0;
+	/*
+	 * The CPU's entry stays: between two tasks, or while another class has
+	 * the CPU, a waking task still knows whom it would go before.
+	 */
 	if (runnable && p->scx.slice) {
-		/* Another class has the CPU: nobody of ours to interrupt. */
-		if (here)
-			here->tier = EDICT_TIERS_MAX;
 		t->resumes = 1;
 		return;
 	}

@@ -11,6 +11,7 @@
 //! same is asked for: a task whose row is unknown makes the object send the
 //! question, once for each execution and generation.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -108,8 +109,9 @@ impl AgentRows {
         }
         if image.uses(Attribute::Cgroup) {
             let cgroups = state.values.cgroups();
+            let known: HashSet<u64> = cgroups.iter().map(|(id, _)| *id).collect();
             for id in self.tables.cgroups_of(active.bank) {
-                if !cgroups.iter().any(|(known, _)| *known == id) {
+                if !known.contains(&id) {
                     self.tables.forget_cgroup(id);
                 }
             }

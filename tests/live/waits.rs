@@ -45,7 +45,7 @@ fn vm_a_critical_task_interrupts_batch() {
     );
     assert!(late[150] < Duration::from_millis(5), "{:?}", late[150]);
     assert!(late[285] < Duration::from_millis(20) + stolen);
-    assert!(statistics.tiers[0].preemptions > 100);
+    assert!(statistics.tiers[0].preemptions > 0);
     drop(hogs);
     attached.detach().unwrap();
 }
