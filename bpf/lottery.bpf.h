@@ -72,11 +72,17 @@ static const u32 edict_nice_weight[40] = {
 	110,   87,    70,    56,    45,	   36,	  29,	 23,	18,    15,
 };
 
+/* In place of a static priority: SCHED_IDLE, whose nice value says nothing. */
+#define EDICT_PRIO_IDLE 140
+#define EDICT_IDLE_WEIGHT 3 /* WEIGHT_IDLEPRIO of kernel/sched/sched.h */
+
 /* How far the virtual clock of a task goes while it uses `used_ns`. */
 EDICT_INLINE u64 edict_virtual(u64 used_ns, s32 static_prio)
 {
 	u32 index = (u32)(static_prio - 100);
 
+	if (static_prio == EDICT_PRIO_IDLE)
+		return used_ns * 1024 / EDICT_IDLE_WEIGHT;
 	if (index >= 40)
 		return used_ns;
 	return used_ns * 1024 / edict_nice_weight[index];

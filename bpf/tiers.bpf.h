@@ -40,6 +40,9 @@ enum {
 	EDICT_DUE_SHARE = 8,
 };
 
+/* SCHED_IDLE of include/uapi/linux/sched.h, which BTF does not have. */
+#define EDICT_SCHED_IDLE 5
+
 /* Longest that anything waits, promise or not: far from the kernel's watchdog. */
 #define EDICT_STALL_NS 5000000000ULL
 #define EDICT_DEBT_MAX_NS 1000000000LL
@@ -120,7 +123,8 @@ static __always_inline void edict_charge(struct task_struct *p, struct edict_tas
 	t->ran_at = now;
 	t->run_ns += used;
 	t->burst_ns += used;
-	t->vtime += edict_virtual(used, p->static_prio);
+	t->vtime += edict_virtual(used, p->policy == EDICT_SCHED_IDLE ? EDICT_PRIO_IDLE :
+								    p->static_prio);
 	counters = edict_count_in(t->run_bank);
 	if (counters)
 		counters->tier[edict_index(t->run_tier)].runtime_ns += used;

@@ -30,6 +30,8 @@ pub(super) struct NameTable {
 
 /// The key of a name; longer ones are cut as the kernel cuts them.
 pub(super) fn key(name: &str) -> Key {
+    // NUL pads a key; the checker lets none into a text.
+    debug_assert!(!name.contains('\0'));
     let mut bytes = [0_u8; COMM_LEN];
     for (to, from) in bytes.iter_mut().take(COMM_LEN - 1).zip(name.bytes()) {
         *to = from;
