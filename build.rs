@@ -35,19 +35,21 @@ mod live {
         scx_cargo::BpfBuilder::new()?
             .enable_skel("bpf/main.bpf.c", "main")
             .build()?;
-        classifier_for_the_host();
+        native();
         Ok(())
     }
 
-    /// `libedict_classify.a`: only the differential test refers to it, so it is
-    /// not part of the binary.
-    fn classifier_for_the_host() {
-        cc::Build::new()
-            .file(Path::new("tests/native/classify.c"))
-            .include("bpf")
-            .warnings(true)
-            .extra_warnings(true)
-            .compile("edict_classify");
+    /// `libedict_classify.a` and `libedict_lottery.a`: only tests refer to them,
+    /// so they are not part of the binary.
+    fn native() {
+        for name in ["classify", "lottery"] {
+            cc::Build::new()
+                .file(Path::new("tests/native").join(name).with_extension("c"))
+                .include("bpf")
+                .warnings(true)
+                .extra_warnings(true)
+                .compile(&format!("edict_{name}"));
+        }
         println!("cargo::rerun-if-changed=tests/native");
     }
 }
