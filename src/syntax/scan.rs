@@ -90,9 +90,42 @@ pub(super) enum Flaw {
     Unpaired(Box<Diagnostic>),
 }
 
+/// Refuses characters that must not stand in a policy as they are: a NUL, which
+/// ends names in the kernel, and the marks that turn the direction of writing
+/// around, which make a text read as something else than it is.
+fn hidden(file: FileId, text: &str) -> Vec<Diagnostic> {
+    let turns = |c: char| matches!(c, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    let found = text.char_indices().filter(|(_, c)| *c == '\0' || turns(*c));
+    found
+        .take(MOST_UNFIT)
+        .map(|(at, c)| {
+            let span = Span::new(file, at, at + c.len_utf8());
+            if c == '\0' {
+                Diagnostic::new(Code::E0101, "a NUL character in the policy")
+                    .label(span, "a byte that is 0")
+                    .help("delete it; no name in the kernel contains it")
+            } else {
+                let escape = c.escape_unicode();
+                Diagnostic::new(
+                    Code::E0315,
+                    format!("the character `{escape}` changes how the text around it is shown"),
+                )
+                .label(span, "turns the direction of writing")
+                .help(format!("delete it; in a text, write it as `{escape}`"))
+            }
+        })
+        .collect()
+}
+
+/// Diagnostics about texts that the grammar must not see.
+const MOST_UNFIT: usize = 16;
+
 /// Looks at brackets and texts.
 pub(super) fn scan(file: FileId, text: &str) -> Result<(), Flaw> {
-    let mut unfit = Vec::new();
+    let mut unfit = hidden(file, text);
+    if !unfit.is_empty() {
+        return Err(Flaw::Unfit(unfit));
+    }
     let mut unpaired = None;
     let mut open: Vec<(usize, u8)> = Vec::new();
     let one = |at: usize| Span::new(file, at, at + 1);
@@ -147,7 +180,7 @@ pub(super) fn scan(file: FileId, text: &str) -> Result<(), Flaw> {
                 _ => {}
             },
         }
-        unfit.len() < 16
+        unfit.len() < MOST_UNFIT
     });
     if unpaired.is_none()
         && let Some((at, bracket)) = open.pop()
@@ -233,6 +266,15 @@ mod tests {
             codes("x \"a\ny \"b\\"),
             [(Code::E0107, 2), (Code::E0107, 7)]
         );
+    }
+
+    #[test]
+    fn hidden_characters_are_refused_wherever_they_stand() {
+        assert_eq!(codes("a \"x\0\""), [(Code::E0101, 4)]);
+        assert_eq!(codes("a # \0"), [(Code::E0101, 4)]);
+        assert_eq!(codes("a # \u{202E}b"), [(Code::E0315, 4)]);
+        assert_eq!(codes("\"\u{2066}\""), [(Code::E0315, 1)]);
+        assert_eq!(codes(&"\0".repeat(100)).len(), MOST_UNFIT);
     }
 
     #[test]
