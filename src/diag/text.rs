@@ -100,10 +100,12 @@ pub fn shown(text: &str) -> Cow<'_, str> {
 }
 
 /// Whether a character does something to a terminal other than be seen: control
-/// characters, and the marks that turn the direction of writing around.
+/// characters, the marks that turn the direction of writing around, and blanks
+/// that look like others.
 pub(super) fn is_hidden(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
+        || matches!(c, '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
+        || (c != ' ' && c.is_whitespace())
 }
 
 #[cfg(test)]
@@ -132,6 +134,7 @@ mod tests {
     fn long_and_hidden_text_is_made_harmless() {
         assert_eq!(shown("nginx"), "nginx");
         assert_eq!(shown("a\u{1b}[31m"), "a\\u{1b}[31m");
+        assert_eq!(shown("a\u{a0}b c\u{3000}"), "a\\u{a0}b c\\u{3000}");
         let long = shown(&"é".repeat(400)).into_owned();
         assert_eq!(long.chars().count(), SHOWN);
         assert!(long.contains('…'));
