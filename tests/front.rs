@@ -83,6 +83,19 @@ fn hostile_texts_are_answered_in_time_on_a_small_stack() {
     thread.unwrap().join().unwrap();
 }
 
+#[test]
+fn how_many_are_not_shown_is_said_last() {
+    let rules: String = (0..150)
+        .map(|n| format!("  when comm == {n} -> a\n"))
+        .collect();
+    let text = format!(
+        "language 1\npolicy p {{ }}\ntier a {{ }}\nrules {{\n{rules}  otherwise -> a\n}}\n"
+    );
+    let checked = check_text("flood", &text);
+    let last = checked.diagnostics.last().unwrap();
+    assert_eq!(last.message, "50 more diagnostics are not shown");
+}
+
 /// Rules whose boxes overlap in as many ways as possible: the analysis gives up
 /// rather than take long.
 #[test]

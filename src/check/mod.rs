@@ -126,7 +126,11 @@ fn compile(
         .collect();
     let (policy, found) = check(&asts, &files);
     diagnostics.extend(found);
-    diagnostics.sort_by_key(|d| d.labels.first().map(|l| (l.span.file, l.span.start)));
+    // What has no place tells how many more there are.
+    diagnostics.sort_by_key(|d| {
+        let place = d.labels.first().map(|l| (l.span.file, l.span.start));
+        (place.is_none(), place)
+    });
     let policy = policy.filter(|_| !diagnostics.iter().any(Diagnostic::is_error));
     Checked {
         files,
