@@ -142,7 +142,7 @@ pub const BLOCKS: [BlockKind; 4] = [
             },
             Field {
                 name: "max_wait",
-                ty: FieldType::Duration(MILLISECOND, 20 * SECOND),
+                ty: FieldType::Duration(MILLISECOND, 5 * SECOND),
                 default: None,
                 class: Class::Live,
                 summary: "the longest that a runnable task of the tier may wait; at least the slice",
