@@ -12,6 +12,10 @@
 
 #[path = "cli/edict.rs"]
 mod edict;
+#[path = "cli/input.rs"]
+mod input;
+#[path = "cli/output.rs"]
+mod output;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -139,7 +143,7 @@ fn check_reads_standard_input() {
     assert!(out.stdout.starts_with("<stdin>:"), "{}", out.stdout);
     assert_eq!(
         desk.run_with(&["check", "-"], &" ".repeat(300 << 10)).code,
-        1
+        3
     );
 }
 

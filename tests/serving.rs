@@ -82,6 +82,24 @@ fn why_tells_the_story_of_one_task() {
 }
 
 #[test]
+fn what_a_task_calls_itself_cannot_command_a_terminal() {
+    let served = Served::start();
+    for color in ["never", "always"] {
+        let text = served.edict(&["why", "300", "--color", color]).done();
+        assert!(!text.contains("\u{1b}[2J"), "{text:?}");
+        assert!(text.contains("\\u{1b}[2J\\u{202e}x"), "{text}");
+        assert!(
+            text.contains("exe          /tmp/a\\u{a}  by rule edge\\u{9b}2J\n"),
+            "{text}"
+        );
+        assert!(text.contains("comm is \"\\u{1b}[2J"), "{text}");
+    }
+    let why = served.json(&["why", "300"], 0);
+    assert_eq!(why["comm"], "\u{1b}[2J\u{202e}x");
+    assert_eq!(why["attributes"]["exe"], "/tmp/a\n  by rule edge\u{9b}2J");
+}
+
+#[test]
 fn an_edit_becomes_a_generation() {
     let served = Served::start();
     served.write("policy.edict", &policy(20));

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::policy::{self, count, title};
 use super::{Exit, Format, Terminal};
-use crate::diag::{self, RenderOptions, Severity};
+use crate::diag::{self, RenderOptions, Severity, visible};
 
 /// Say whether a policy is valid, and everything that is wrong with it
 #[derive(Debug, Args)]
@@ -31,53 +31,65 @@ pub(super) struct CheckArgs {
 }
 
 pub(super) fn run(args: &CheckArgs, terminal: &Terminal) -> Exit {
+    if args
+        .paths
+        .iter()
+        .filter(|path| policy::is_stdin(path))
+        .count()
+        > 1
+    {
+        return super::fail(
+            terminal,
+            "`-` is given twice, but there is one standard input",
+            None,
+        );
+    }
     let mut ok = true;
+    let mut has_errors = false;
     let mut described = Vec::new();
     for path in &args.paths {
-        let checked = match policy::check(path) {
-            Ok(checked) => checked,
-            Err(error) => return super::fail(terminal, &error.to_string(), None),
-        };
-        let mut diagnostics = checked.diagnostics;
-        if let Some(policy) = &checked.policy
-            && let Err(limits) = policy::compile(policy)
-        {
-            diagnostics.extend(limits);
-        }
+        let examined = policy::examine(path);
+        let diagnostics = &examined.diagnostics;
         let worst = diagnostics.iter().map(|d| d.severity).min();
         let valid = match worst {
-            Some(Severity::Error) => false,
+            Some(Severity::Error) => {
+                has_errors = true;
+                false
+            }
             Some(Severity::Warning) => !args.deny_warnings,
             _ => true,
         };
         ok &= valid;
         match terminal.format() {
-            Format::Json => described.extend(diag::json::describe(&diagnostics, &checked.files)),
+            Format::Json => described.extend(diag::json::describe(diagnostics, &examined.files)),
             format => {
                 let options = RenderOptions {
                     color: terminal.colors_results(),
                     width: terminal.width(),
                 };
                 terminal.print(&diag::render(
-                    &diagnostics,
-                    &checked.files,
+                    diagnostics,
+                    &examined.files,
                     format.into(),
                     options,
                 ));
             }
         }
-        if format_is_human(terminal)
-            && let (true, Some(policy)) = (valid, &checked.policy)
+        if terminal.format() == Format::Human
+            && let (true, Some(built)) = (valid, &examined.built)
         {
             terminal.print(&format!(
                 "{}: {}: policy {}, {}, {}\n",
                 terminal.green("ok"),
-                path.display(),
-                title(policy),
-                count(policy.tiers().len(), "tier"),
-                count(policy.rules().len(), "rule"),
+                visible(&path.to_string_lossy()),
+                title(&built.policy),
+                count(built.policy.tiers().len(), "tier"),
+                count(built.policy.rules().len(), "rule"),
             ));
         }
+    }
+    if !ok && !has_errors {
+        deny(terminal);
     }
     if terminal.format() == Format::Json {
         terminal.json(&json!({ "ok": ok, "diagnostics": described }));
@@ -85,6 +97,13 @@ pub(super) fn run(args: &CheckArgs, terminal: &Terminal) -> Exit {
     if ok { Exit::Done } else { Exit::Invalid }
 }
 
-fn format_is_human(terminal: &Terminal) -> bool {
-    terminal.format() == Format::Human
+/// Say why there is a failure without an error. In a list for editors it has no
+/// place, so there it is a complaint.
+fn deny(terminal: &Terminal) {
+    let line = "warnings are denied (--deny-warnings)\n";
+    match terminal.format() {
+        Format::Human => terminal.print(&format!("{}: {line}", terminal.red("not ok"))),
+        Format::Plain => terminal.complain(&format!("edict: {line}")),
+        Format::Json => {}
+    }
 }

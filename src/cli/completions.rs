@@ -21,6 +21,6 @@ pub(super) struct CompletionsArgs {
 pub(super) fn run(args: &CompletionsArgs, terminal: &Terminal) -> Exit {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command(), "edict", &mut script);
-    terminal.print(&String::from_utf8_lossy(&script));
+    terminal.text(&String::from_utf8_lossy(&script));
     Exit::Done
 }

@@ -14,7 +14,9 @@ Examples:
   edict doctor
   edict doctor --format json | jq '.findings[] | select(.verdict != \"good\")'
 
-Needs no root, though root sees more.")]
+Needs no root, though root sees more. Exits with 0 whatever it finds, for it has
+done what it was asked; scripts read `.ok` of `--format json`:
+  edict doctor --format json | jq -e .ok")]
 pub(super) struct DoctorArgs {}
 
 pub(super) fn run(_: &DoctorArgs, terminal: &Terminal) -> Exit {

@@ -1,14 +1,16 @@
 //! `edict eval`: which tier would a task be in?
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
 
-use super::{Exit, Format, Terminal, parse_task, policy};
-use crate::check::{ATTRIBUTES, Policy};
-use crate::diag::Files;
-use crate::eval::{Explanation, Task, explain};
+use super::policy::{self, Built};
+use super::{Exit, Format, Terminal, parse_task};
+use crate::check::{Attribute, Policy};
+use crate::diag::{Files, visible};
+use crate::eval::{Explanation, explain};
 use crate::source::SourceSet;
 
 /// Say which tier a described task would be in, and why
@@ -41,7 +43,7 @@ pub(super) fn run(args: &EvalArgs, terminal: &Terminal) -> Exit {
         Ok(task) => task,
         Err(error) => return super::fail(terminal, &error.message, error.help.as_deref()),
     };
-    let (policy, files) = match policy::valid(&args.path, terminal) {
+    let (Built { policy, .. }, files) = match policy::valid(&args.path, terminal) {
         Ok(valid) => valid,
         Err(exit) => return exit,
     };
@@ -52,7 +54,7 @@ pub(super) fn run(args: &EvalArgs, terminal: &Terminal) -> Exit {
             let verdict = verdict(&policy, &files, &explanation);
             terminal.print(&format!("{}\t{}\n", verdict.tier, verdict.rule));
         }
-        Format::Human => terminal.print(&picture(terminal, &policy, &files, &task, &explanation)),
+        Format::Human => terminal.print(&picture(terminal, &policy, &files, &explanation)),
     }
     Exit::Done
 }
@@ -113,7 +115,6 @@ fn picture(
     terminal: &Terminal,
     policy: &Policy,
     files: &SourceSet,
-    task: &Task,
     explanation: &Explanation,
 ) -> String {
     let words = verdict(policy, files, explanation);
@@ -121,31 +122,17 @@ fn picture(
         "{} by {}, {}:{}\n",
         terminal.bold(&words.tier),
         words.rule,
-        words.file,
+        visible(&words.file),
         words.line
     );
     out.push_str(&source_lines(terminal, &words));
     out.push_str(&steps(terminal, explanation));
-    let unknown: Vec<&str> = ATTRIBUTES
+    let unknown: BTreeSet<Attribute> = explanation
+        .trace
         .iter()
-        .filter(|about| {
-            let attribute = about.attribute;
-            task.text(attribute).is_none()
-                && task.number(attribute).is_none()
-                && task.truth(attribute).is_none()
-        })
-        .map(|about| about.name)
+        .flat_map(|step| step.unknown.iter().copied())
         .collect();
-    let asked: Vec<&str> = unknown
-        .into_iter()
-        .filter(|name| {
-            let unknown = format!("{name} is unknown");
-            explanation
-                .trace
-                .iter()
-                .any(|step| step.because.split(", ").any(|reason| reason == unknown))
-        })
-        .collect();
+    let asked: Vec<&str> = unknown.iter().map(|one| one.about().name).collect();
     if !asked.is_empty() {
         out.push_str(&format!(
             "  note: {} not given, so no condition on {} holds\n",
@@ -182,7 +169,11 @@ pub(super) fn steps(terminal: &Terminal, explanation: &Explanation) -> String {
         .map(|step| {
             let name = format!("{:width$}", step.name);
             match step.matched {
-                true => format!("  {} {name}  {}\n", terminal.green("✓"), step.because),
+                true => format!(
+                    "  {} {name}  {}\n",
+                    terminal.green("✓"),
+                    visible(&step.because)
+                ),
                 false => format!("  · {name}  {}\n", terminal.dim(&step.because)),
             }
         })

@@ -24,7 +24,7 @@ pub(super) fn run(args: &HelpArgs, terminal: &Terminal) -> Exit {
     let command = command();
     match topic {
         Some("language") => {
-            terminal.print(LANGUAGE);
+            terminal.text(LANGUAGE);
             return Exit::Done;
         }
         Some(topic) if command.find_subcommand(topic).is_none() => {
@@ -44,7 +44,7 @@ pub(super) fn run(args: &HelpArgs, terminal: &Terminal) -> Exit {
     // The same text as `edict VERB --help`, by the same way.
     let words = ["edict"].into_iter().chain(topic).chain(["--help"]);
     if let Err(help) = command.try_get_matches_from(words) {
-        terminal.print(&help.render().to_string());
+        terminal.text(&help.render().to_string());
     }
     Exit::Done
 }

@@ -3,7 +3,8 @@
 //!
 //! The contract, for every verb: results go to standard output, complaints to
 //! standard error, log lines of `run` to standard error. With `--format json`
-//! exactly one JSON document goes to standard output, also when the verb fails.
+//! exactly one JSON document goes to standard output, also when the verb fails
+//! or the arguments are wrong; only `run --stats` prints one a line.
 //! The exit code says what kind of failure it was ([`Exit`]). Colours are used
 //! only on a terminal, and never where `NO_COLOR` is set. A reader that goes
 //! away (`edict … | head`) is no failure.
@@ -31,7 +32,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::diag::{self, Code, Diagnostic, Files, RenderOptions};
+use crate::diag::{self, Code, Diagnostic, Files, RenderOptions, visible, visible_lines};
 pub use task::{TaskError, parse_task};
 use terminal::Terminal;
 
@@ -154,13 +155,13 @@ enum Verb {
 
 /// Carry out what the arguments ask for.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let matches = match Cli::command().try_get_matches_from(args) {
-        Ok(matches) => matches,
-        Err(error) => return usage(&error),
-    };
-    let cli = match Cli::from_arg_matches(&matches) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let parsed = Cli::command()
+        .try_get_matches_from(&args)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&error, asked_for(&args)),
     };
     let terminal = Terminal::new(cli.output.format, cli.output.color);
     let exit = match cli.verb {
@@ -177,18 +178,63 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Completions(args) => completions::run(&args, &terminal),
         Verb::Help(args) => help::run(&args, &terminal),
     };
-    ExitCode::from(exit.code())
+    ExitCode::from(delivered(exit, &terminal).code())
+}
+
+/// What is done but has not reached its reader has failed.
+fn delivered(exit: Exit, terminal: &Terminal) -> Exit {
+    let Some(error) = terminal.lost() else {
+        return exit;
+    };
+    terminal.complain(&format!("edict: standard output: {error}\n"));
+    match exit {
+        Exit::Done => Exit::Failed,
+        other => other,
+    }
 }
 
 /// What clap has to say. Help and version are results; wrong arguments are a
 /// plain failure, because 2 means something else here.
-fn usage(error: &clap::Error) -> ExitCode {
-    let _ = error.print();
+fn usage(error: &clap::Error, format: Format) -> ExitCode {
+    let terminal = Terminal::new(format, Color::Auto);
+    let text = error.render();
     let exit = match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
-        _ => Exit::Failed,
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            match terminal.colors_results() {
+                true if format != Format::Json => terminal.print(&text.ansi().to_string()),
+                _ => terminal.text(&text.to_string()),
+            }
+            Exit::Done
+        }
+        _ if format == Format::Json => {
+            let text = text.to_string();
+            let (message, help) = match text.strip_prefix("error: ") {
+                Some(text) => text.split_once("\n\n").unwrap_or((text, "")),
+                None => ("no verb is given", text.as_str()),
+            };
+            fail(&terminal, message.trim(), Some(help.trim()))
+        }
+        _ => {
+            terminal.complain(&match terminal.colors_errors() {
+                true => text.ansi().to_string(),
+                false => text.to_string(),
+            });
+            Exit::Failed
+        }
     };
-    ExitCode::from(exit.code())
+    ExitCode::from(delivered(exit, &terminal).code())
+}
+
+/// The format that arguments ask for which are wrong otherwise.
+fn asked_for(args: &[OsString]) -> Format {
+    let words: Vec<&str> = args
+        .iter()
+        .map(|arg| arg.to_str().unwrap_or(""))
+        .take_while(|word| *word != "--")
+        .collect();
+    let is_json = words.contains(&"--format=json")
+        || words.windows(2).any(|pair| pair == ["--format", "json"]);
+    if is_json { Format::Json } else { Format::Human }
 }
 
 /// Say what is wrong, and what kind of failure that is.
@@ -234,9 +280,9 @@ fn fail(terminal: &Terminal, message: &str, help: Option<&str>) -> Exit {
             "help": help,
         }));
     } else {
-        terminal.complain(&format!("edict: {message}\n"));
+        terminal.complain(&format!("edict: {}\n", visible(message)));
         if let Some(help) = help {
-            terminal.complain(&format!("  help: {help}\n"));
+            terminal.complain(&format!("  help: {}\n", visible_lines(help)));
         }
     }
     Exit::Failed

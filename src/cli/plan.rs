@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Exit, Format, Terminal, complain, policy};
+use super::policy::{self, Built};
+use super::{Exit, Format, Terminal};
+use crate::check::{Between, Order, TierId};
+use crate::diag::visible;
 use crate::image::Image;
 use crate::plan::{Partition, Placement, Plan};
 
@@ -25,33 +28,46 @@ pub(super) struct PlanArgs {
 }
 
 pub(super) fn run(args: &PlanArgs, terminal: &Terminal) -> Exit {
-    let (policy, files) = match policy::valid(&args.path, terminal) {
+    let (Built { plan, image, .. }, _) = match policy::valid(&args.path, terminal) {
         Ok(valid) => valid,
         Err(exit) => return exit,
-    };
-    let (plan, image) = match policy::compile(&policy) {
-        Ok(compiled) => compiled,
-        Err(diagnostics) => return complain(terminal, &diagnostics, &files, Exit::Invalid),
     };
     match terminal.format() {
         Format::Json => terminal.json(&document(&plan, &image)),
         Format::Human | Format::Plain => {
-            terminal.print(&format!("{plan}\ndigest {}\n", image.digest()));
+            terminal.print(&format!("{}\ndigest {}\n", picture(&plan), image.digest()));
         }
     }
     Exit::Done
 }
 
+/// The plan as it prints itself, but for its version: any text can be that.
+fn picture(plan: &Plan) -> String {
+    let text = plan.to_string();
+    match plan.version() {
+        Some(version) if visible(version) != version => {
+            text.replacen(version, &visible(version), 1)
+        }
+        _ => text,
+    }
+}
+
 fn document(plan: &Plan, image: &Image) -> Value {
-    let tiers: Vec<Value> = image
+    let name = |id: &TierId| plan.tiers().get(usize::from(id.0)).map(|tier| &tier.name);
+    let tiers: Vec<Value> = plan
         .tiers()
         .iter()
         .map(|tier| {
             json!({
                 "name": tier.name,
                 "tickets": tier.tickets,
-                "slice_ns": tier.slice_ns,
-                "max_wait_ns": tier.max_wait_ns,
+                "slice_ns": tier.slice.0,
+                "order": match tier.order {
+                    Order::Vtime => "vtime",
+                    Order::Fifo => "fifo",
+                },
+                "preempt": tier.preempt.iter().map(name).collect::<Vec<_>>(),
+                "max_wait_ns": tier.max_wait.map(|wait| wait.0),
             })
         })
         .collect();
@@ -62,7 +78,7 @@ fn document(plan: &Plan, image: &Image) -> Value {
             json!({
                 "name": rule.name,
                 "line": rule.line,
-                "tier": image.tiers().get(usize::from(rule.tier.0)).map(|tier| &tier.name),
+                "tier": name(&rule.tier),
             })
         })
         .collect();
@@ -76,7 +92,8 @@ fn document(plan: &Plan, image: &Image) -> Value {
                     Placement::Kernel => "kernel",
                     Placement::Agent => "agent",
                 },
-                "classes": planned.rows.len(),
+                // The last row is that of what is not known.
+                "classes": planned.rows.len().saturating_sub(1),
                 "kind": match planned.partition {
                     Partition::Text(_) => "text",
                     Partition::Number(_) => "number",
@@ -88,6 +105,10 @@ fn document(plan: &Plan, image: &Image) -> Value {
         "policy": plan.name(),
         "version": plan.version(),
         "digest": image.digest().to_string(),
+        "between": match plan.lottery().between {
+            Between::Tiers => "tiers",
+            Between::Strict => "strict",
+        },
         "tiers": tiers,
         "rules": rules,
         "clauses": plan.clauses().len(),

@@ -5,62 +5,129 @@ use std::path::Path;
 
 use super::{Exit, Terminal, complain};
 use crate::check::{self, Checked, Policy};
-use crate::diag::Severity;
+use crate::diag::{Code, Diagnostic, Severity, Span, visible};
 use crate::image::{self, Image};
 use crate::plan::{self, Plan};
-use crate::source::SourceSet;
+use crate::source::{LARGEST_POLICY, SourceSet};
 
-/// The most that is read from standard input.
-const STDIN_BYTES_MAX: u64 = 256 << 10;
+/// How messages call standard input.
+const STDIN: &str = "<stdin>";
 
-/// Check the policy at `path`; `-` is standard input, which may include
-/// nothing.
-pub(super) fn check(path: &Path) -> std::io::Result<Checked> {
-    if path != Path::new("-") {
-        return Ok(check::check_path(path));
+/// What came of looking at a policy.
+pub(super) struct Examined {
+    /// What is wrong.
+    pub(super) diagnostics: Vec<Diagnostic>,
+    /// What was read, as far as it was read.
+    pub(super) files: SourceSet,
+    /// What it compiles to; none when a diagnostic is an error.
+    pub(super) built: Option<Built>,
+}
+
+/// A policy, and what it compiles to.
+pub(super) struct Built {
+    pub(super) policy: Policy,
+    pub(super) plan: Plan,
+    pub(super) image: Image,
+}
+
+/// Whether a path stands for standard input.
+pub(super) fn is_stdin(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// Check and compile the policy at `path`, for the limits of a bank are part of
+/// being valid; `-` is standard input, which may include nothing.
+pub(super) fn examine(path: &Path) -> Examined {
+    let checked = if is_stdin(path) {
+        match read_stdin() {
+            Ok(text) => check::check_text(STDIN, &text),
+            Err((diagnostic, files)) => {
+                return Examined {
+                    diagnostics: vec![*diagnostic],
+                    files,
+                    built: None,
+                };
+            }
+        }
+    } else {
+        check::check_path(path)
+    };
+    let Checked {
+        files,
+        mut diagnostics,
+        policy,
+        ..
+    } = checked;
+    let built = policy.and_then(|policy| match compile(&policy) {
+        Ok((plan, image)) => Some(Built {
+            policy,
+            plan,
+            image,
+        }),
+        Err(limits) => {
+            diagnostics.extend(limits);
+            None
+        }
+    });
+    Examined {
+        diagnostics,
+        files,
+        built,
     }
-    let mut text = String::new();
-    std::io::stdin()
-        .lock()
-        .take(STDIN_BYTES_MAX + 1)
-        .read_to_string(&mut text)?;
-    if text.len() as u64 > STDIN_BYTES_MAX {
-        return Err(std::io::Error::other(format!(
-            "more than {} KiB on standard input",
-            STDIN_BYTES_MAX >> 10
-        )));
+}
+
+/// The text on standard input, judged as the text of a file is.
+fn read_stdin() -> Result<String, (Box<Diagnostic>, SourceSet)> {
+    let refused = |diagnostic, files| Err((Box::new(diagnostic), files));
+    let mut bytes = Vec::new();
+    let mut input = std::io::stdin().lock().take(LARGEST_POLICY + 1);
+    if let Err(error) = input.read_to_end(&mut bytes) {
+        let message = format!("cannot read `{STDIN}`: {error}");
+        return refused(Diagnostic::new(Code::E0013, message), SourceSet::default());
     }
-    Ok(check::check_text("<stdin>", &text))
+    if bytes.len() as u64 > LARGEST_POLICY {
+        let most = LARGEST_POLICY >> 10;
+        let message = format!("`{STDIN}` is longer than {most} KiB; at most {most} KiB are read");
+        let diagnostic = Diagnostic::new(Code::E0006, message)
+            .help("put the policy into a file, and long sets into one that it includes");
+        return refused(diagnostic, SourceSet::default());
+    }
+    let error = match String::from_utf8(bytes) {
+        Ok(text) => return Ok(text),
+        Err(error) => error,
+    };
+    let at = error.utf8_error().valid_up_to();
+    let text = String::from_utf8_lossy(error.as_bytes());
+    let files = SourceSet::in_memory(&[(STDIN, &text)], &mut |_, _| Vec::new())
+        .unwrap_or_else(|failure| failure.files);
+    // The replacement character is three bytes long.
+    let span = Span::new(files.root(), at, at + 3);
+    let diagnostic = Diagnostic::new(Code::E0007, format!("`{STDIN}` is not UTF-8 text"))
+        .label(span, format!("the byte at offset {at} is not UTF-8"))
+        .help("write the policy as UTF-8");
+    refused(diagnostic, files)
 }
 
 /// A valid policy, or the complaints about it. Warnings are said in passing.
-pub(super) fn valid(path: &Path, terminal: &Terminal) -> Result<(Policy, SourceSet), Exit> {
-    let checked = match check(path) {
-        Ok(checked) => checked,
-        Err(error) => return Err(super::fail(terminal, &error.to_string(), None)),
-    };
-    match checked.policy {
-        Some(policy) => {
+pub(super) fn valid(path: &Path, terminal: &Terminal) -> Result<(Built, SourceSet), Exit> {
+    let Examined {
+        diagnostics,
+        files,
+        built,
+    } = examine(path);
+    match built {
+        Some(built) => {
             if terminal.format() != super::Format::Json {
-                warn(terminal, &checked.diagnostics, &checked.files);
+                warn(terminal, &diagnostics, &files);
             }
-            Ok((policy, checked.files))
+            Ok((built, files))
         }
-        None => Err(complain(
-            terminal,
-            &checked.diagnostics,
-            &checked.files,
-            Exit::Invalid,
-        )),
+        None => Err(complain(terminal, &diagnostics, &files, Exit::Invalid)),
     }
 }
 
 /// Say warnings and notes, without making a failure of them.
-pub(super) fn warn(
-    terminal: &Terminal,
-    diagnostics: &[crate::diag::Diagnostic],
-    files: &SourceSet,
-) {
+fn warn(terminal: &Terminal, diagnostics: &[Diagnostic], files: &SourceSet) {
     let mild: Vec<_> = diagnostics
         .iter()
         .filter(|diagnostic| diagnostic.severity != Severity::Error)
@@ -71,17 +138,17 @@ pub(super) fn warn(
     }
 }
 
-/// Lower and emit; the limits of a bank are part of being valid.
-pub(super) fn compile(policy: &Policy) -> Result<(Plan, Image), Vec<crate::diag::Diagnostic>> {
+/// Lower and emit.
+fn compile(policy: &Policy) -> Result<(Plan, Image), Vec<Diagnostic>> {
     let plan = plan::lower(policy)?;
     let image = image::emit(&plan)?;
     Ok((plan, image))
 }
 
-/// `desktop 1.0`
+/// `desktop 1.0`, fit to print
 pub(super) fn title(policy: &Policy) -> String {
     match policy.version() {
-        Some(version) => format!("{} {version}", policy.name()),
+        Some(version) => format!("{} {}", policy.name(), visible(version)),
         None => policy.name().to_owned(),
     }
 }

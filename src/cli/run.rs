@@ -19,7 +19,8 @@ Runs in the foreground and logs to standard error (`EDICT_LOG=debug` says
 more). SIGHUP or a change of the files reloads, without detaching; a policy
 that is not valid changes nothing. SIGINT and SIGTERM hand scheduling back to
 the kernel and exit with 0. Needs root and a kernel with sched_ext: `edict
-doctor` says what is missing.")]
+doctor` says what is missing. With `--stats` and `--format json` standard output
+is one document a line.")]
 pub(super) struct RunArgs {
     /// A policy file, or a directory with a `policy.edict`
     #[arg(value_name = "PATH")]
@@ -89,9 +90,10 @@ mod with {
         Agent, Compiled, Ended, Ending, Event, InKernel, Outbox, Settings, Signals, attached_line,
     };
     use crate::check;
+    use crate::cli::policy::is_stdin;
     use crate::cli::status::picture;
     use crate::cli::{Format, complain, fail, refuse};
-    use crate::diag::{Code, Diagnostic};
+    use crate::diag::{Code, Diagnostic, visible};
     use crate::hooks::classify::FileSystems;
     use crate::live::{self, LiveError, LoadOptions, Loaded, Probe, Verdict};
     use crate::reload::Pace;
@@ -104,6 +106,13 @@ mod with {
     }
 
     fn serve(args: &RunArgs, terminal: &Terminal) -> Result<(), Exit> {
+        if is_stdin(&args.path) {
+            return Err(fail(
+                terminal,
+                "run needs a file: it looks at it again whenever it changes",
+                Some("save the policy, and name the file or its directory"),
+            ));
+        }
         start_log();
         if let Some(backend @ (Backend::Attr | Backend::Observe)) = args.backend {
             let name = match backend {
@@ -174,8 +183,7 @@ mod with {
             .map_err(|error| fail(terminal, &format!("threads: {error}"), None))?;
         let ended = agent.run(|status| match terminal.format() {
             Format::Json => {
-                let line = serde_json::to_string(status).unwrap_or_default();
-                terminal.print(&format!("{line}\n"));
+                terminal.json_line(status);
             }
             Format::Human | Format::Plain => {
                 terminal.print(&format!("{}\n", picture(terminal, status)));
@@ -203,6 +211,7 @@ mod with {
             server.finish(Duration::from_millis(200));
         }
         if let Ending::Ejected(reason) = ending {
+            let reason = visible(&reason);
             error!("ejected by the kernel, whose own scheduler has taken over: {reason} (E0607)");
             return Err(Exit::Refused);
         }

@@ -42,17 +42,22 @@ pub(super) use with::*;
 
 #[cfg(feature = "live")]
 mod with {
-    use std::io::{BufRead, BufReader, ErrorKind, Write};
+    use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+    use std::os::unix::fs::FileTypeExt;
     use std::os::unix::net::UnixStream;
     use std::path::{Path, PathBuf};
     use std::time::Duration;
 
     use serde::de::DeserializeOwned;
+    use serde_json::Value;
 
     use super::{Exit, SocketArgs, Terminal};
     use crate::agent::protocol::{Request, Response, SOCKET};
-    use crate::cli::{complain, fail, refuse};
-    use crate::diag::{Code, Diagnostic};
+    use crate::cli::{Format, complain, fail, refuse};
+    use crate::diag::{Code, Diagnostic, visible, visible_lines};
+
+    /// The longest answer that is read.
+    const ANSWER_BYTES_MAX: u64 = 16 << 20;
 
     /// The agent has 20 s for an answer; then it says so itself.
     const PATIENCE: Duration = Duration::from_secs(30);
@@ -81,7 +86,11 @@ mod with {
         if !response.ok {
             return Err(refused(terminal, &response));
         }
-        serde_json::from_value(response.result.unwrap_or_default()).map_err(|error| {
+        let mut result = response.result.unwrap_or_default();
+        if terminal.format() != Format::Json {
+            tame(&mut result);
+        }
+        serde_json::from_value(result).map_err(|error| {
             let message = format!("the agent's answer is not understood: {error}");
             fail(
                 terminal,
@@ -89,6 +98,26 @@ mod with {
                 Some("is the agent of the same version? `edict --version`"),
             )
         })
+    }
+
+    /// Make what tasks and files are called fit to print. Only the text of a
+    /// rule has lines.
+    fn tame(value: &mut Value) {
+        match value {
+            Value::String(text) => *text = visible(text).into_owned(),
+            Value::Array(values) => values.iter_mut().for_each(tame),
+            Value::Object(values) => {
+                for (key, value) in values {
+                    match value {
+                        Value::String(text) if key == "source" => {
+                            *text = visible_lines(text).into_owned();
+                        }
+                        value => tame(value),
+                    }
+                }
+            }
+            _ => {}
+        }
     }
 
     fn exchange(path: &Path, request: &Request) -> std::io::Result<Response> {
@@ -99,15 +128,30 @@ mod with {
         line.push('\n');
         stream.write_all(line.as_bytes())?;
         let mut answer = String::new();
-        if BufReader::new(stream).read_line(&mut answer)? == 0 {
+        let mut reader = BufReader::new(stream.take(ANSWER_BYTES_MAX));
+        if reader.read_line(&mut answer)? == 0 {
             return Err(ErrorKind::UnexpectedEof.into());
+        }
+        if !answer.ends_with('\n') && answer.len() as u64 >= ANSWER_BYTES_MAX {
+            return Err(std::io::Error::other(format!(
+                "the answer is longer than {} MiB",
+                ANSWER_BYTES_MAX >> 20
+            )));
         }
         Ok(serde_json::from_str(&answer)?)
     }
 
     fn no_answer(terminal: &Terminal, path: &Path, error: &std::io::Error) -> Exit {
-        let shown = path.display();
+        let shown = path.to_string_lossy();
+        let shown = visible(&shown);
+        let is_something_else = std::fs::metadata(path).is_ok_and(|at| !at.file_type().is_socket());
         match error.kind() {
+            ErrorKind::ConnectionRefused if is_something_else => refuse(
+                terminal,
+                Diagnostic::new(Code::E0609, format!("`{shown}` is not a socket")).help(format!(
+                    "leave `--socket` out: it is {SOCKET} unless `edict run` was told otherwise"
+                )),
+            ),
             ErrorKind::NotFound | ErrorKind::ConnectionRefused => refuse(
                 terminal,
                 Diagnostic::new(Code::E0609, format!("no edict listens at `{shown}`"))
@@ -137,7 +181,7 @@ mod with {
             code if code.starts_with("E06") => Exit::Refused,
             _ => Exit::Invalid,
         };
-        if terminal.format() == crate::cli::Format::Json {
+        if terminal.format() == Format::Json {
             return complain(terminal, &[Diagnostic::new(code, message)], &(), exit);
         }
         terminal.complain(&format!("edict: {}\n", message.trim_end()));

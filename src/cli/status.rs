@@ -36,6 +36,7 @@ mod with {
     use crate::agent::report::Status;
     use crate::cli::Format;
     use crate::cli::terminal::{Align, table};
+    use crate::diag::visible;
 
     pub(in crate::cli) fn run(args: &StatusArgs, terminal: &Terminal) -> Exit {
         match serving::ask::<Status>(&args.socket, &Request::Status {}, terminal) {
@@ -62,9 +63,9 @@ mod with {
         line("state", status.state.clone());
         line(
             "policy",
-            format!("{} {version}", status.policy).trim_end().to_owned(),
+            visible(format!("{} {version}", status.policy).trim_end()).into_owned(),
         );
-        line("path", status.path.clone());
+        line("path", visible(&status.path).into_owned());
         line(
             "generation",
             format!(

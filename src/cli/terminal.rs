@@ -1,10 +1,13 @@
 //! Where output goes, and how it may look there.
 
-use std::io::{self, IsTerminal, Write};
+use std::borrow::Cow;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::sync::OnceLock;
 
 use serde::Serialize;
 
 use super::{Color, Format};
+use crate::diag::{visible, visible_lines};
 
 /// Standard output and standard error.
 pub(super) struct Terminal {
@@ -12,6 +15,7 @@ pub(super) struct Terminal {
     color_results: bool,
     color_errors: bool,
     width: usize,
+    lost: OnceLock<io::Error>,
 }
 
 /// Columns where nothing is known.
@@ -31,6 +35,7 @@ impl Terminal {
             color_results: decide(io::stdout().is_terminal()),
             color_errors: decide(io::stderr().is_terminal()),
             width: width(),
+            lost: OnceLock::new(),
         }
     }
 
@@ -50,21 +55,52 @@ impl Terminal {
         self.width
     }
 
-    /// A result. A reader that has gone away has had enough.
+    /// A result for people. Whatever is in it, lines and the colours of edict
+    /// are all that a terminal is told.
     pub(super) fn print(&self, text: &str) {
+        self.write(&harmless(text, self.color_results));
+    }
+
+    /// A result as it is. A reader that has gone away has had enough; anything
+    /// else that keeps a result from its reader is a failure.
+    fn write(&self, text: &str) {
         let mut out = io::stdout().lock();
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush())
+            && error.kind() != ErrorKind::BrokenPipe
+        {
+            let _ = self.lost.set(error);
+        }
+    }
+
+    /// Why a result did not reach its reader.
+    pub(super) fn lost(&self) -> Option<&io::Error> {
+        self.lost.get()
     }
 
     /// A result for programs: one document.
     pub(super) fn json(&self, value: &impl Serialize) {
         // Only maps with keys that are no strings could fail.
         let text = serde_json::to_string_pretty(value).unwrap_or_default();
-        self.print(&format!("{text}\n"));
+        self.write(&format!("{text}\n"));
+    }
+
+    /// A result for programs that is one of many: one document a line.
+    pub(super) fn json_line(&self, value: &impl Serialize) {
+        let text = serde_json::to_string(value).unwrap_or_default();
+        self.write(&format!("{text}\n"));
+    }
+
+    /// A text that is the whole result: as it is, or in a document.
+    pub(super) fn text(&self, text: &str) {
+        match self.format {
+            Format::Json => self.json(&serde_json::json!({ "text": text })),
+            Format::Human | Format::Plain => self.print(text),
+        }
     }
 
     /// A complaint.
     pub(super) fn complain(&self, text: &str) {
+        let text = harmless(text, self.color_errors);
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }
 
@@ -89,11 +125,37 @@ impl Terminal {
     }
 
     fn styled(&self, style: &str, text: &str) -> String {
+        let text = visible(text);
         match self.color_results {
             true => format!("\u{1b}[{style}m{text}\u{1b}[0m"),
-            false => text.to_owned(),
+            false => text.into_owned(),
         }
     }
+}
+
+/// Text for a terminal: lines, tabs and, where they are used, colours stay; any
+/// other character that a terminal obeys is written as an escape.
+///
+/// The last line of defence: who prints a foreign value makes it [`visible`]
+/// first, because only there it is known not to have lines or colours.
+fn harmless(text: &str, has_colors: bool) -> Cow<'_, str> {
+    if !has_colors || !text.contains('\u{1b}') {
+        return visible_lines(text);
+    }
+    let mut out = String::new();
+    for (index, piece) in text.split('\u{1b}').enumerate() {
+        let color = piece.strip_prefix('[').and_then(|rest| {
+            let end = rest.find(|c: char| !(c.is_ascii_digit() || c == ';'))?;
+            rest.get(end..)?.starts_with('m').then_some(())
+        });
+        match (index, color) {
+            (0, _) => {}
+            (_, Some(())) => out.push('\u{1b}'),
+            (_, None) => out.push_str(&visible("\u{1b}")),
+        }
+        out.push_str(&visible_lines(piece));
+    }
+    Cow::Owned(out)
 }
 
 /// `COLUMNS`, else what the terminal says, else 80.
@@ -152,6 +214,25 @@ pub(super) enum Align {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_terminal_is_told_lines_and_colours_only() {
+        assert_eq!(harmless("a\tb\n", false), "a\tb\n");
+        assert_eq!(harmless("\u{1b}[31mx", false), "\\u{1b}[31mx");
+        assert_eq!(
+            harmless("\u{1b}[1;31mx\u{1b}[0m\n", true),
+            "\u{1b}[1;31mx\u{1b}[0m\n"
+        );
+        assert_eq!(
+            harmless("\u{1b}[2J\u{1b}]0;t\u{7}\u{1b}", true),
+            "\\u{1b}[2J\\u{1b}]0;t\\u{7}\\u{1b}"
+        );
+        let terminal = Terminal::new(Format::Human, Color::Always);
+        assert_eq!(
+            terminal.bold("a\u{1b}[2J\nb"),
+            "\u{1b}[1ma\\u{1b}[2J\\u{a}b\u{1b}[0m"
+        );
+    }
 
     #[test]
     fn columns_are_aligned_by_what_is_seen() {

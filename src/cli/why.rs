@@ -42,6 +42,7 @@ mod with {
     use crate::check::{Attribute, Type};
     use crate::cli::Format;
     use crate::cli::status::nanos;
+    use crate::diag::visible;
 
     pub(in crate::cli) fn run(args: &WhyArgs, terminal: &Terminal) -> Exit {
         match serving::ask::<Why>(&args.socket, &Request::Why { pid: args.pid }, terminal) {
@@ -70,7 +71,9 @@ mod with {
         );
         out.push_str(&format!(
             "  by rule {}, {}:{}\n",
-            why.rule, why.file, why.line
+            visible(&why.rule),
+            visible(&why.file),
+            why.line
         ));
         for line in why.source.lines() {
             out.push_str(&format!("    {}\n", terminal.dim(line.trim())));
@@ -78,14 +81,18 @@ mod with {
         out.push_str(&format!("  {}\n", verdict(terminal, why)));
         out.push_str("\nattributes\n");
         for (name, value) in &why.attributes {
-            out.push_str(&format!("  {name:<12} {}\n", shown(terminal, name, value)));
+            out.push_str(&format!(
+                "  {:<12} {}\n",
+                visible(name),
+                shown(terminal, name, value)
+            ));
         }
         out.push_str("\nrules\n");
         let width = why.trace.iter().map(|s| s.rule.chars().count()).max();
         let width = width.unwrap_or(0);
         for step in &why.trace {
             let (mark, because) = match step.matched {
-                true => (terminal.green("✓"), step.because.clone()),
+                true => (terminal.green("✓"), visible(&step.because).into_owned()),
                 false => ("·".to_owned(), terminal.dim(&step.because)),
             };
             out.push_str(&format!("  {mark} {:width$}  {because}\n", step.rule));
@@ -119,7 +126,7 @@ mod with {
         let is_duration = Attribute::by_name(name).map(|a| a.about().ty) == Some(Type::Duration);
         match value {
             Value::Null => terminal.dim("unknown"),
-            Value::String(text) => text.clone(),
+            Value::String(text) => visible(text).into_owned(),
             Value::Number(number) if is_duration => nanos(number.as_u64().unwrap_or(0)),
             other => other.to_string(),
         }

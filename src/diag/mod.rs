@@ -22,7 +22,7 @@ mod text;
 use std::fmt;
 
 pub use codes::Code;
-pub use text::{Lines, Position, shown};
+pub use text::{Lines, Position, shown, visible, visible_lines};
 
 /// One file of a policy; its position in the set of files that were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::json::{self, Located};
-use super::{Diagnostic, Files};
+use super::{Diagnostic, Files, visible};
 
 pub(super) fn render(diagnostics: &[Diagnostic], files: &dyn Files) -> String {
     let mut out = String::new();
@@ -28,5 +28,5 @@ pub(super) fn render(diagnostics: &[Diagnostic], files: &dyn Files) -> String {
 }
 
 fn place(label: &Located) -> String {
-    format!("{}:{}:{}", label.file, label.line, label.column)
+    format!("{}:{}:{}", visible(&label.file), label.line, label.column)
 }

@@ -99,6 +99,34 @@ pub fn shown(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// Foreign text made fit to stand in a line: whole, control and invisible
+/// characters written as escapes.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    escaped(text, |_| false)
+}
+
+/// Foreign text of several lines, which may stay lines; what [`visible`] escapes
+/// else is escaped.
+pub fn visible_lines(text: &str) -> Cow<'_, str> {
+    escaped(text, |c| matches!(c, '\n' | '\t'))
+}
+
+fn escaped(text: &str, is_kept: impl Fn(char) -> bool) -> Cow<'_, str> {
+    let is_bad = |c| is_hidden(c) && !is_kept(c);
+    if !text.chars().any(is_bad) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::new();
+    for c in text.chars() {
+        if is_bad(c) {
+            let _ = write!(out, "{}", c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
 /// Whether a character does something to a terminal other than be seen: control
 /// characters, the marks that turn the direction of writing around, and blanks
 /// that look like others.
@@ -138,5 +166,17 @@ mod tests {
         let long = shown(&"é".repeat(400)).into_owned();
         assert_eq!(long.chars().count(), SHOWN);
         assert!(long.contains('…'));
+    }
+
+    #[test]
+    fn foreign_text_is_escaped_and_never_shortened() {
+        assert_eq!(visible("nginx: é"), "nginx: é");
+        assert_eq!(
+            visible("a\u{1b}[2J\nb\u{202e}"),
+            "a\\u{1b}[2J\\u{a}b\\u{202e}"
+        );
+        assert_eq!(visible_lines("a\u{9b}\n\tb"), "a\\u{9b}\n\tb");
+        let long = "x".repeat(400);
+        assert_eq!(visible(&long), long);
     }
 }

@@ -1,7 +1,7 @@
 //! Why a task is in its tier: the rules in order, each with a reason.
 
 use super::{Task, Truth, Verdict, evaluate, holds, truth};
-use crate::check::{Compare, Cond, Policy, RuleId, Test, Type};
+use crate::check::{Attribute, Compare, Cond, Policy, RuleId, Test, Type};
 
 /// A verdict and the way to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct Step {
     pub matched: bool,
     /// The tests that made it so, with the values of the task.
     pub because: String,
+    /// The attributes among them that are not known.
+    pub unknown: Vec<Attribute>,
 }
 
 /// Evaluates, and says why.
@@ -36,11 +38,12 @@ pub fn explain(policy: &Policy, task: &Task) -> Explanation {
         .enumerate()
         .take(usize::from(verdict.rule.0) + 1)
         .map(|(index, rule)| {
-            let (matched, because) = match &rule.when {
-                None => (true, "no rule before it matched".to_owned()),
+            let (matched, because, unknown) = match &rule.when {
+                None => (true, "no rule before it matched".to_owned(), Vec::new()),
                 Some(cond) => {
                     let outcome = truth(cond, task);
-                    (outcome == Truth::True, reasons(cond, task, outcome))
+                    let (because, unknown) = reasons(cond, task, outcome);
+                    (outcome == Truth::True, because, unknown)
                 }
             };
             Step {
@@ -49,6 +52,7 @@ pub fn explain(policy: &Policy, task: &Task) -> Explanation {
                 line: rule.line,
                 matched,
                 because,
+                unknown,
             }
         })
         .collect();
@@ -56,17 +60,23 @@ pub fn explain(policy: &Policy, task: &Task) -> Explanation {
 }
 
 /// The smallest set of tests, from the left, that forces the outcome.
-fn reasons(cond: &Cond, task: &Task, outcome: Truth) -> String {
-    let mut found = Vec::new();
-    collect(cond, task, outcome, &mut found);
+fn reasons(cond: &Cond, task: &Task, outcome: Truth) -> (String, Vec<Attribute>) {
+    let mut tests = Vec::new();
+    collect(cond, task, outcome, &mut tests);
+    let unknown = tests
+        .iter()
+        .filter(|test| holds(test, task) == Truth::Unknown)
+        .map(|test| test.attribute())
+        .collect();
+    let mut found: Vec<String> = tests.iter().map(|test| describe(test, task)).collect();
     found.dedup();
-    found.join(", ")
+    (found.join(", "), unknown)
 }
 
-fn collect(cond: &Cond, task: &Task, outcome: Truth, found: &mut Vec<String>) {
+fn collect<'a>(cond: &'a Cond, task: &Task, outcome: Truth, found: &mut Vec<&'a Test>) {
     match cond {
         Cond::Not(inner) => collect(inner, task, outcome.not(), found),
-        Cond::Test(test, _) => found.push(describe(test, task)),
+        Cond::Test(test, _) => found.push(test),
         Cond::And(parts) => forced(parts, task, outcome, Truth::True, found),
         Cond::Or(parts) => forced(parts, task, outcome, Truth::False, found),
     }
@@ -74,7 +84,13 @@ fn collect(cond: &Cond, task: &Task, outcome: Truth, found: &mut Vec<String>) {
 
 /// A conjunction is true because of all its parts and otherwise because of the
 /// first part that is like the outcome; a disjunction is the mirror of that.
-fn forced(parts: &[Cond], task: &Task, outcome: Truth, needs_all: Truth, found: &mut Vec<String>) {
+fn forced<'a>(
+    parts: &'a [Cond],
+    task: &Task,
+    outcome: Truth,
+    needs_all: Truth,
+    found: &mut Vec<&'a Test>,
+) {
     if outcome == needs_all {
         for part in parts {
             collect(part, task, outcome, found);
@@ -145,13 +161,7 @@ fn describe(test: &Test, task: &Task) -> String {
     }
 }
 
-fn membership(
-    attribute: &crate::check::Attribute,
-    value: &str,
-    is: bool,
-    count: usize,
-    what: &str,
-) -> String {
+fn membership(attribute: &Attribute, value: &str, is: bool, count: usize, what: &str) -> String {
     if is {
         format!("{attribute} is {value}, one of {count} {what}")
     } else {

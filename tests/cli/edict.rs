@@ -79,6 +79,10 @@ impl Desk {
     }
 
     pub fn write(&self, name: &str, text: &str) {
+        self.write_bytes(name, text.as_bytes());
+    }
+
+    pub fn write_bytes(&self, name: &str, text: &[u8]) {
         let path = self.dir().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, text).unwrap();
@@ -104,6 +108,10 @@ impl Desk {
     }
 
     pub fn run_with(&self, args: &[&str], input: &str) -> Out {
+        self.run_with_bytes(args, input.as_bytes())
+    }
+
+    pub fn run_with_bytes(&self, args: &[&str], input: &[u8]) -> Out {
         let mut child = self
             .command(args)
             .stdin(Stdio::piped())
@@ -112,7 +120,7 @@ impl Desk {
             .spawn()
             .unwrap();
         // A child that has read enough may have gone.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let _ = child.stdin.take().unwrap().write_all(input);
         Self::outcome(child.wait_with_output().unwrap())
     }
 

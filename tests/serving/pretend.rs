@@ -105,6 +105,11 @@ impl Scheduler for Pretend {
         };
         Ok(match pid {
             100 => Some(seen("nginx", "ext")),
+            300 => {
+                let mut hostile = seen("\u{1b}[2J\u{202e}x", "ext");
+                hostile.task.exe = Some("/tmp/a\n  by rule edge\u{9b}2J".into());
+                Some(hostile)
+            }
             200 => Some(seen("migration/0", "rt")),
             _ => None,
         })

@@ -1,0 +1,197 @@
+//! Where policies and arguments come from: standard input, limits, mistakes.
+
+use serde_json::Value;
+
+use super::edict::{BROKEN, Desk, GOOD, WARNS};
+
+/// A policy that the checker accepts and whose rows do not fit into a bank.
+fn too_many_rows() -> String {
+    // No two attributes group the clauses alike, so no two share a row.
+    let clause = |n: u32| {
+        let at = n * 10 + 1;
+        format!(
+            "comm in {{ \"c{n}\", \"c{}\" }} and exe in {{ \"/e{n}\", \"/e{}\" }} \
+             and cgroup in {{ \"/g{n}\", \"/g{}\" }} and uid > {at} and uid < {} \
+             and wake_rate > {at} and wake_rate < {} \
+             and runtime_avg > {at}us and runtime_avg < {}us",
+            n + 7,
+            n + 11,
+            n + 13,
+            at + 15,
+            at + 35,
+            at + 55
+        )
+    };
+    let rules: String = (0..500)
+        .map(|n| {
+            format!(
+                "  r{n}: when ({}) or ({}) -> a\n",
+                clause(2 * n),
+                clause(2 * n + 1)
+            )
+        })
+        .collect();
+    format!(
+        "language 1\npolicy p {{}}\ntier a {{}}\ntier b {{}}\nrules {{\n{rules}  otherwise -> b\n}}\n"
+    )
+}
+
+#[test]
+fn what_does_not_fit_into_a_bank_is_refused_by_every_verb() {
+    let desk = Desk::new();
+    desk.write("huge.edict", &too_many_rows());
+    let checked = edict::check::check_text("huge", &too_many_rows());
+    assert!(checked.policy.is_some(), "{:?}", checked.diagnostics);
+    for verb in ["check", "eval", "plan"] {
+        let document = desk.json(&[verb, "huge.edict"], 3);
+        assert_eq!(document["diagnostics"][0]["code"], "E0409", "{verb}");
+    }
+}
+
+#[test]
+fn standard_input_is_judged_as_a_file_is() {
+    let desk = Desk::new();
+    for (input, code) in [
+        (b"language 1\n\xff".as_slice(), "E0007"),
+        (&[b' '; 300 << 10], "E0006"),
+        (b"", "E0008"),
+    ] {
+        desk.write_bytes("same.edict", input);
+        let file = desk.json(&["check", "same.edict"], 3);
+        assert_eq!(file["diagnostics"][0]["code"], code);
+        for verb in ["check", "eval", "plan"] {
+            let out = desk.run_with_bytes(&[verb, "-", "--format", "json"], input);
+            assert_eq!(out.code, 3, "{verb} {code}");
+            let document: Value = serde_json::from_str(&out.stdout).unwrap();
+            assert_eq!(document["diagnostics"][0]["code"], code, "{verb}");
+        }
+        let args = ["check", "broken.edict", "-", "--format", "json"];
+        let out = desk.run_with_bytes(&args, input);
+        let document: Value = serde_json::from_str(&out.stdout).unwrap();
+        let all = document["diagnostics"].as_array().unwrap();
+        assert_eq!(all[0]["code"], "E0202");
+        assert_eq!(all[all.len() - 1]["code"], code);
+    }
+    let out = desk.run_with_bytes(&["check", "-"], b"language 1\n\xff");
+    assert!(out.stdout.contains("<stdin>:2:1"), "{}", out.stdout);
+    let out = desk.run_with(&["check", "-", "-"], GOOD);
+    assert_eq!(out.code, 1);
+    assert!(out.stderr.contains("`-` is given twice"), "{}", out.stderr);
+    let out = desk.run_with(&["check", "-", "good.edict"], BROKEN);
+    assert_eq!(out.code, 3);
+}
+
+#[test]
+fn wrong_arguments_are_a_document_too() {
+    let desk = Desk::new();
+    for args in [
+        &["frobnicate"][..],
+        &[],
+        &["check"],
+        &["why", "init"],
+        &["run", "good.edict", "--backend", "magic"],
+        &["help", "frobnicate"],
+        &["check", "-", "-"],
+    ] {
+        let document = desk.json(args, 1);
+        assert_eq!(document["ok"], false, "{args:?}");
+        let error = document["error"].as_str();
+        assert!(error.is_some_and(|text| !text.is_empty()), "{args:?}");
+        assert!(document.get("help").is_some(), "{args:?}");
+    }
+    let document = desk.json(&["status", "--sockett", "x"], 1);
+    assert_eq!(document["error"], "unexpected argument '--sockett' found");
+    let out = desk.run(&["--format=json", "check"]);
+    assert!(serde_json::from_str::<Value>(&out.stdout).is_ok());
+    assert_eq!(out.stderr, "");
+}
+
+#[cfg(feature = "live")]
+#[test]
+fn run_needs_a_file_and_status_a_socket() {
+    let desk = Desk::new();
+    let out = desk.run_with(&["run", "-"], GOOD);
+    assert_eq!(out.code, 1);
+    assert!(out.stderr.starts_with("edict: run needs a file"));
+    let args = ["status", "--socket", "good.edict"];
+    let out = desk.run(&args);
+    assert_eq!(out.code, 1);
+    assert!(
+        out.stderr.contains("`good.edict` is not a socket"),
+        "{}",
+        out.stderr
+    );
+    assert_eq!(desk.json(&args, 1)["diagnostics"][0]["code"], "E0609");
+}
+
+#[cfg(feature = "live")]
+#[test]
+fn an_answer_without_end_is_not_awaited() {
+    use std::io::Write;
+    let desk = Desk::new();
+    let socket = std::os::unix::net::UnixListener::bind(desk.dir().join("control.sock")).unwrap();
+    let agent = std::thread::spawn(move || {
+        let (mut client, _) = socket.accept().unwrap();
+        let flood = vec![b' '; 1 << 20];
+        while client.write_all(&flood).is_ok() {}
+    });
+    let out = desk.run(&["status"]);
+    agent.join().unwrap();
+    assert_eq!(out.code, 1);
+    assert!(
+        out.stderr.contains("the answer is longer than 16 MiB"),
+        "{}",
+        out.stderr
+    );
+}
+
+#[test]
+fn texts_are_documents_too() {
+    let desk = Desk::new();
+    for args in [
+        &["--help"][..],
+        &["--version"],
+        &["check", "--help"],
+        &["help"],
+        &["help", "run"],
+        &["help", "language"],
+        &["completions", "bash"],
+    ] {
+        let document = desk.json(args, 0);
+        let text = desk.run(args).done();
+        assert_eq!(document["text"], text, "{args:?}");
+    }
+}
+
+#[test]
+fn it_is_said_when_warnings_are_the_reason() {
+    let desk = Desk::new();
+    desk.write("warns.edict", WARNS);
+    let denied = "warnings are denied (--deny-warnings)\n";
+    let args = ["check", "--deny-warnings", "warns.edict", "good.edict"];
+    let out = desk.run(&args);
+    assert_eq!(out.code, 3);
+    assert!(out.stdout.ends_with(&format!("not ok: {denied}")));
+    let out = desk.run(&[&args[..], &["--format", "plain"]].concat());
+    assert_eq!((out.code, out.stderr), (3, format!("edict: {denied}")));
+    let out = desk.run(&["check", "--deny-warnings", "broken.edict"]);
+    assert!(!out.stdout.contains(denied));
+}
+
+#[test]
+fn plan_tells_programs_what_it_tells_people() {
+    let desk = Desk::new();
+    let document = desk.json(&["plan", "good.edict"], 0);
+    assert_eq!(document["between"], "tiers");
+    let tier = &document["tiers"][0];
+    assert_eq!(tier["order"], "vtime");
+    assert_eq!(tier["preempt"], serde_json::json!(["batch"]));
+    assert_eq!(document["tiers"][2]["max_wait_ns"], 500_000_000);
+    let text = document["text"].as_str().unwrap();
+    for attribute in document["attributes"].as_array().unwrap() {
+        let name = attribute["name"].as_str().unwrap();
+        let line = text.lines().find(|line| line.trim().starts_with(name));
+        let count = format!(" {} class", attribute["classes"]);
+        assert!(line.unwrap().contains(&count), "{name}: {text}");
+    }
+}
