@@ -191,6 +191,7 @@ enum edict_requests {
 struct edict_commit {
 	u64 expected;
 	u64 active;
+	u64 renumbered; /* bit t: tier t was another tier, or none, before */
 };
 
 /* A process, and which of its executions: a pid alone may be reused. */

@@ -26,7 +26,7 @@
  *
  * What it does not do: a policy never makes it give up (no scx_bpf_error);
  * a task that no rule takes is in the otherwise tier. Real-time and deadline
- * tasks, CPU bandwidth and cpusets stay the kernel's. It keeps no task on a
+ * tasks and cpusets stay the kernel's. It does not enforce cpu.max. It keeps no task on a
  * cache domain and places none by load.
  */
 #include <scx/common.bpf.h>
@@ -139,6 +139,8 @@ void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
 
 	if (edict_bound_kthread(p)) {
 		t->how = EDICT_HOW_DIRECT;
+		if (enq_flags & SCX_ENQ_WAKEUP)
+			enq_flags |= SCX_ENQ_PREEMPT;
 		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice, enq_flags);
 		return;
 	}
@@ -188,9 +190,7 @@ static __always_inline void edict_keep_running(struct task_struct *p, struct edi
 {
 	edict_run_ended(t);
 	t->how = EDICT_HOW_DRAWN;
-	t->queued_at = now;
 	edict_rebase(t, tier, edict_slice_of(bank, tier));
-	edict_waited(t, active, tier, now);
 	edict_run_begins(t, here, active, tier, now);
 	scx_bpf_task_set_slice(p, edict_slice_of(bank, tier));
 }
@@ -275,7 +275,23 @@ void BPF_STRUCT_OPS(edict_running, struct task_struct *p)
 	if (t->active)
 		active = t->active;
 	edict_waited(t, active, t->tier, now);
+	/* The kernel also runs a task that was not queued, after changing it. */
+	t->queued_at = 0;
 	edict_run_begins(t, here, active, t->tier, now);
+}
+
+/*
+ * A real-time or deadline task has the CPU, for as long as it likes. What waits
+ * in the queue of that CPU alone, and is under nobody's promise there, is queued
+ * anew where every CPU can take it.
+ */
+void BPF_STRUCT_OPS(edict_cpu_release, s32 cpu, struct scx_cpu_release_args *args)
+{
+	struct edict_cpu *here = edict_cpu_of(cpu);
+
+	if (here)
+		here->tier = EDICT_TIERS_MAX;
+	scx_bpf_reenqueue_local();
 }
 
 void BPF_STRUCT_OPS(edict_tick, struct task_struct *p)
@@ -346,8 +362,11 @@ s32 BPF_STRUCT_OPS_SLEEPABLE(edict_init_task, struct task_struct *p,
 	current = bpf_get_current_task_btf();
 	leader = current->group_leader;
 	inherited = bpf_task_storage_get(&edict_exes, leader, 0, 0);
-	if (inherited)
+	if (inherited) {
 		*exe = *inherited;
+		/* What was asked was asked for the parent. */
+		exe->asked = 0;
+	}
 	bpf_rcu_read_unlock();
 	return 0;
 }
@@ -443,6 +462,7 @@ SCX_OPS_DEFINE(edict_ops,
 	       .tick = (void *)edict_tick,
 	       .stopping = (void *)edict_stopping,
 	       .quiescent = (void *)edict_quiescent,
+	       .cpu_release = (void *)edict_cpu_release,
 	       .init_task = (void *)edict_init_task,
 	       .init = (void *)edict_init,
 	       .exit = (void *)edict_exit,

@@ -21,10 +21,19 @@ extern void bpf_iter_task_destroy(struct bpf_iter_task *it) __weak __ksym;
 SEC("syscall")
 int edict_commit(struct edict_commit *request)
 {
+	u32 tier;
+
 	if (__sync_val_compare_and_swap(&edict_active, request->expected, request->active) !=
 	    request->expected)
 		return -EAGAIN;
 	WRITE_ONCE(edict_agent, bpf_get_current_pid_tgid() >> 32);
+	/* What a number learnt as another tier is not this tier's. */
+	bpf_for(tier, 0, EDICT_TIERS_MAX) {
+		if (request->renumbered & (1ULL << tier)) {
+			edict_tier_states[tier & (EDICT_TIERS_MAX - 1)].used_ns = 0;
+			edict_tier_states[tier & (EDICT_TIERS_MAX - 1)].debt_ns = 0;
+		}
+	}
 	/* Whatever the last generation queued where this one has no queue. */
 	__sync_fetch_and_or(&edict_orphans, (1ULL << EDICT_QUEUES) - 1);
 	return 0;
@@ -138,7 +147,7 @@ static __always_inline int edict_verdict(struct task_struct *p, u64 active,
 	if (!bank)
 		return 0;
 	edict_facts_of(p, t, active, bank->head.uses, scx_bpf_now(), false, facts);
-	if (t && t->active == active)
+	if (t && !edict_stale(p, t, bank->head.uses, active, scx_bpf_now()))
 		return (int)(t->rule << 8 | (t->tier & 0xff));
 	verdict = edict_classify(facts, EDICT_BANK_INDEX(active));
 	if (verdict < 0)

@@ -143,6 +143,8 @@ static __always_inline void edict_run_ended(struct edict_task *t)
 		tier->debt_ns = debt > EDICT_DEBT_MAX_NS ? EDICT_DEBT_MAX_NS : debt;
 	}
 	t->run_ns = 0;
+	/* Until it is queued again: a run that nobody drew and nobody owes. */
+	t->how = EDICT_HOW_DIRECT;
 }
 
 static __always_inline void edict_run_begins(struct edict_task *t, struct edict_cpu *cpu,
@@ -279,12 +281,16 @@ __noinline int edict_goes_on(u64 active, u32 tier, u64 vtime)
 __noinline int edict_serve_orphans(u64 active)
 {
 	struct edict_bank *bank = EDICT_BANK(active);
-	u64 orphans;
+	u64 orphans, live;
 	u32 i;
 
 	if (!bank)
 		return 0;
-	orphans = READ_ONCE(edict_orphans) & ~edict_live_queues(bank);
+	live = edict_live_queues(bank);
+	orphans = READ_ONCE(edict_orphans);
+	if (orphans & live)
+		__sync_fetch_and_and(&edict_orphans, ~live);
+	orphans &= ~live;
 	bpf_for(i, 0, EDICT_QUEUES) {
 		if (!(orphans & (1ULL << i)))
 			continue;
@@ -367,7 +373,14 @@ static __always_inline void edict_make_room(struct task_struct *p, u64 now)
 		if (!cpu || cpu->kicked_at == now)
 			continue;
 		tier = cpu->tier;
-		if (tier < EDICT_TIERS_MAX && cpu->how == EDICT_HOW_DUE)
+		if (tier >= EDICT_TIERS_MAX) {
+			/* Idle, or offline, or another class has it. */
+			if (!scx_bpf_test_and_clear_cpu_idle(i))
+				continue;
+			scx_bpf_kick_cpu(i, SCX_KICK_IDLE);
+			return;
+		}
+		if (cpu->how == EDICT_HOW_DUE)
 			continue;
 		if (best == edict_nr_cpus || tier > best_tier) {
 			best = i;
@@ -380,6 +393,23 @@ static __always_inline void edict_make_room(struct task_struct *p, u64 now)
 	if (cpu)
 		cpu->kicked_at = now;
 	scx_bpf_kick_cpu(best, SCX_KICK_PREEMPT);
+}
+
+/*
+ * A CPU that falls idle while another queues a task may miss it, and where a
+ * real-time task holds that other CPU nobody comes by: the keeper does.
+ */
+static __always_inline void edict_wake_idle(u64 dsq)
+{
+	struct task_struct *p;
+
+	bpf_for_each(scx_dsq, p, dsq, 0) {
+		s32 cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
+
+		if (cpu >= 0)
+			scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
+		break;
+	}
 }
 
 /* One round of the keeper; gives the time until the next. */
@@ -409,6 +439,7 @@ static __always_inline u64 edict_keep(u64 active, u64 now)
 
 		if (queued <= 0)
 			continue;
+		edict_wake_idle(EDICT_DSQ(queue));
 		if (!(live & (1ULL << queue))) {
 			__sync_fetch_and_or(&edict_orphans, 1ULL << queue);
 			limit = EDICT_STALL_NS;
@@ -432,6 +463,7 @@ static __always_inline u64 edict_keep(u64 active, u64 now)
 	}
 
 	if (scx_bpf_dsq_nr_queued(EDICT_DSQ_DUE) > 0) {
+		edict_wake_idle(EDICT_DSQ_DUE);
 		bpf_for_each(scx_dsq, p, EDICT_DSQ_DUE, 0) {
 			/* Its position is its deadline. */
 			if (edict_before(now, p->scx.dsq_vtime) || !kicks--)

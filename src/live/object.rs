@@ -149,9 +149,11 @@ pub fn load(options: LoadOptions) -> Result<Loaded, LiveError> {
     let mut open = scx_utils::scx_ops_open!(builder, storage, edict_ops, None)
         .map_err(|error| refused(format!("{error:#}")))?;
 
-    let cpus =
-        libbpf_rs::num_possible_cpus().map_err(LiveError::kernel("counting the possible CPUs"))?;
-    let cpus = u32::try_from(cpus).unwrap_or(u32::MAX).min(1024);
+    let cpus = probe::cpu_ids();
+    open.maps
+        .edict_cpus
+        .set_max_entries(cpus)
+        .map_err(LiveError::kernel("sizing the table of CPUs"))?;
     if let Some(constants) = open.maps.rodata_data.as_mut() {
         constants.edict_nr_cpus = cpus;
         constants.edict_seed = seed(options.seed);
@@ -259,7 +261,9 @@ impl<S> Object<S> {
         if prepared.serial != self.serial {
             return Err(LiveError::Overtaken);
         }
-        self.tables.commit(prepared.expected, prepared.active)?;
+        let renumbered = renumbered(self.image(), &prepared.image);
+        self.tables
+            .commit(prepared.expected, prepared.active, renumbered)?;
         self.previous = self.image().cloned();
         self.active = prepared.active;
         self.hold(self.active.bank, Some(Arc::clone(&prepared.image)));
@@ -339,6 +343,17 @@ impl<S> Object<S> {
             })
             .collect()
     }
+}
+
+/// The numbers whose tier has another name than before: bit t is tier t.
+fn renumbered(before: Option<&Arc<Image>>, after: &Image) -> u64 {
+    let before = before.map_or(&[][..], |image| image.tiers());
+    after
+        .tiers()
+        .iter()
+        .enumerate()
+        .filter(|(number, tier)| before.get(*number).is_none_or(|old| old.name != tier.name))
+        .fold(0, |mask, (number, _)| mask | 1 << number)
 }
 
 impl Loaded {

@@ -12,6 +12,14 @@ use crate::diag::Code;
 const SCHED_EXT: &str = "/sys/kernel/sched_ext";
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 
+/// One more than the highest number a CPU may have: masks may have holes.
+#[cfg(feature = "live")]
+pub(super) fn cpu_ids() -> u32 {
+    read("/sys/devices/system/cpu/possible")
+        .and_then(|mask| mask.rsplit([',', '-']).next()?.parse::<u32>().ok())
+        .map_or(1, |last| last.saturating_add(1))
+}
+
 /// Whether a feature serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {

@@ -116,10 +116,16 @@ impl Tables {
             .map_err(LiveError::kernel("zeroing counters"))
     }
 
-    pub(super) fn commit(&self, expected: Active, active: Active) -> Result<(), LiveError> {
-        let mut context = [0; 16];
+    pub(super) fn commit(
+        &self,
+        expected: Active,
+        active: Active,
+        renumbered: u64,
+    ) -> Result<(), LiveError> {
+        let mut context = [0; 24];
         put(&mut context, 0, &expected.word().to_le_bytes());
         put(&mut context, 8, &active.word().to_le_bytes());
+        put(&mut context, 16, &renumbered.to_le_bytes());
         match self.commit.run(&mut context) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(LiveError::Overtaken),
             other => other.map_err(LiveError::io("committing a generation")),
