@@ -96,12 +96,29 @@ fn how_many_are_not_shown_is_said_last() {
     assert_eq!(last.message, "50 more diagnostics are not shown");
 }
 
+/// Comparisons for the first rule, and something else for the others.
+fn joined(rule: usize, count: usize, one: fn(usize) -> String) -> String {
+    if rule > 0 {
+        return format!("nice == {}", rule % 20);
+    }
+    (0..count).map(one).collect::<Vec<_>>().join(" and ")
+}
+
 /// Rules whose boxes overlap in as many ways as possible: the analysis gives up
 /// rather than take long.
 #[test]
 fn overlapping_rules_are_answered_in_time_on_a_small_stack() {
     let run = || {
-        let kinds: [fn(usize) -> String; 3] = [
+        let kinds: [fn(usize) -> String; 6] = [
+            // Many comparisons in one rule.
+            |n| joined(n, 4_000, |n| format!("uid != {n}")),
+            |n| joined(n, 13_000, |n| format!("exe != \"/{n}\"")),
+            |n| {
+                joined(n, 500, |n| {
+                    format!("exe starts with \"/{}\"", "a".repeat(n))
+                })
+                .replace(" and ", " or ")
+            },
             |n| format!("uid != {n} and wake_rate != {n} and runtime_avg != {n}us"),
             |n| {
                 format!(

@@ -307,6 +307,25 @@ fn large_texts_say_what_they_said() {
         ),
     );
     one(
+        "4097-comparisons",
+        Code::E0405,
+        &rules(&format!(
+            "  when {} -> a\n",
+            (0..4_097)
+                .map(|n| format!("uid != {n}"))
+                .collect::<Vec<_>>()
+                .join(" and ")
+        )),
+    );
+    one(
+        "16385-paths",
+        Code::E0406,
+        &rules(&format!(
+            "  when exe under {{ {} }} -> a\n",
+            members(16_385, |n| format!("\"/{n}\""))
+        )),
+    );
+    one(
         "long-text",
         Code::E0408,
         &rules(&format!("  when exe == \"/{}\" -> a\n", "x".repeat(5_000))),

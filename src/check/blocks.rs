@@ -208,7 +208,9 @@ impl Blocks<'_> {
                     &types::duration(low),
                     &types::duration(high),
                 )),
-                Value::Count(number) => self.refuse(bare_number(field.name, number, span)),
+                Value::Count(number) => {
+                    self.refuse(bare_number(field.name, number, (low, high), span))
+                }
                 other => self.refuse(wrong(field, "a duration", &other, span)),
             },
         }
@@ -268,6 +270,8 @@ impl Blocks<'_> {
 
     fn tiers(&mut self, field: &Field, expr: &Expr) -> Option<Given> {
         let span = expr.span();
+        // Tiers that there are, for an example.
+        let some: Vec<_> = self.tiers.iter().take(2).map(|tier| shown(tier)).collect();
         let members = match &expr.bare().kind {
             Kind::List(members) => members.as_slice(),
             Kind::Name(name) => {
@@ -282,7 +286,7 @@ impl Blocks<'_> {
                 return self.refuse(
                     Diagnostic::new(Code::E0301, format!("`{}` is a list of tiers", field.name))
                         .label(span, "expected a list")
-                        .help(format!("write `{} = {}`", field.name, field.example)),
+                        .help(format!("write `{} = [{}]`", field.name, some.join(", "))),
                 );
             }
         };
@@ -365,7 +369,7 @@ pub(super) fn title<'a>(block: &'a Block, sink: &mut Sink) -> Option<&'a ast::Na
             sink.push(wrong(
                 format!("the name of the {word} is a text"),
                 "expected a name",
-                format!("write `{word} {} {{ … }}`", shown(text)),
+                format!("write `{word} {} {{ … }}`", shown(&name_of(text))),
             ));
             None
         }
@@ -377,14 +381,27 @@ pub(super) fn title<'a>(block: &'a Block, sink: &mut Sink) -> Option<&'a ast::Na
             ));
             None
         }
-        (Titled::Name, _) => {
+        (Titled::Name, titles) => {
+            let words: Vec<&str> = titles.iter().map(Title::text).collect();
             sink.push(wrong(
                 format!("a `{word}` with two names"),
                 "expected one name",
-                "write the words of a name together: `web-latency`".to_owned(),
+                format!("write `{word} {} {{ … }}`", shown(&words.join("-"))),
             ));
             None
         }
+    }
+}
+
+/// A name made of the words of a text.
+fn name_of(text: &str) -> String {
+    let part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let words = text.split(|c| !part(c)).filter(|word| !word.is_empty());
+    let name = words.collect::<Vec<_>>().join("-");
+    if name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+        name
+    } else {
+        "NAME".to_owned()
     }
 }
 

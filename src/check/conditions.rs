@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::attribute::{Attribute, Type};
-use super::limits::MOST_COMM_PREFIXES;
 use super::literals;
 use super::misfit::{
-    compared_truth, model, no_attribute, not_a_condition, too_many_names, unfit, unknown_attribute,
+    compared_truth, model, no_attribute, not_a_condition, too_many_names, too_many_numbers,
+    too_many_prefixes, unfit, unknown_attribute,
 };
 use super::policy::{Compare, Cond, Test};
 use super::schema::LATER_ATTRIBUTES;
@@ -294,11 +294,16 @@ impl Conditions<'_> {
                     .filter_map(|(number, span)| literals::outside(attribute, *number, *span))
                     .collect();
                 self.all(problems)?;
+                let compared = numbers.iter();
+                if !self.scope.budget.take_compared(attribute, compared) {
+                    return self.refuse(too_many_numbers(at));
+                }
                 Some(Test::NumberIn(attribute, Arc::clone(numbers)))
             }
             (Type::Duration, Members::Count(_)) => {
                 let (number, span) = right.set.numbers.first()?;
-                self.refuse(literals::bare_number(about.name, *number, *span))
+                let range = about.range?;
+                self.refuse(literals::bare_number(about.name, *number, range, *span))
             }
             (ty, members) => self.refuse(
                 Diagnostic::new(
@@ -339,10 +344,13 @@ impl Conditions<'_> {
             .filter_map(|(text, span)| literals::unusable(attribute, text, *span))
             .collect();
         self.all(problems)?;
-        let names = right.set.texts.iter().map(|(text, _)| text);
-        if attribute == Attribute::Comm && !self.scope.budget.take_names(names) {
-            let span = right.set.texts.first().map(|(_, span)| *span);
+        let names = || right.set.texts.iter().map(|(text, _)| text);
+        let span = right.set.texts.first().map(|(_, span)| *span);
+        if !self.scope.budget.take_names(attribute, names()) {
             return self.refuse(too_many_names(span));
+        }
+        if operator == Operator::Under && !self.scope.budget.take_prefixes(attribute, names()) {
+            return self.refuse(too_many_prefixes(attribute, span));
         }
         Some(())
     }
@@ -363,6 +371,9 @@ impl Conditions<'_> {
         let text = self.text(attribute, Operator::Under, right)?;
         let problem = literals::unusable(attribute, &text, right.span());
         self.all(problem.into_iter().collect())?;
+        if !self.scope.budget.take_prefixes(attribute, [&text]) {
+            return self.refuse(too_many_prefixes(attribute, Some(right.span())));
+        }
         Some(Test::Under(attribute, Arc::new(BTreeSet::from([text]))))
     }
 
@@ -380,15 +391,8 @@ impl Conditions<'_> {
         let text = self.text(attribute, Operator::StartsWith, right)?;
         let problem = literals::unusable_prefix(attribute, &text, span);
         self.all(problem.into_iter().collect())?;
-        if attribute == Attribute::Comm && !self.scope.budget.take_prefix(&text) {
-            return self.refuse(
-                Diagnostic::new(
-                    Code::E0406,
-                    format!("more than {MOST_COMM_PREFIXES} prefixes of `comm`"),
-                )
-                .label(span, "this one crosses the limit")
-                .help("use a set of names, or test `exe`"),
-            );
+        if !self.scope.budget.take_prefixes(attribute, [&text]) {
+            return self.refuse(too_many_prefixes(attribute, Some(span)));
         }
         Some(Test::StartsWith(attribute, text))
     }
@@ -450,7 +454,7 @@ impl Conditions<'_> {
             (Type::Text, Value::Text(text)) => {
                 let problem = literals::unusable(attribute, &text, at);
                 self.all(problem.into_iter().collect())?;
-                if attribute == Attribute::Comm && !self.scope.budget.take_names([&text]) {
+                if !self.scope.budget.take_names(attribute, [&text]) {
                     return self.refuse(too_many_names(Some(at)));
                 }
                 Some(Test::TextIn(attribute, Arc::new(BTreeSet::from([text]))))
@@ -459,10 +463,14 @@ impl Conditions<'_> {
                 if let Some(problem) = literals::always(attribute, operator, number, at) {
                     return self.refuse(problem);
                 }
+                if !self.scope.budget.take_compared(attribute, [&number]) {
+                    return self.refuse(too_many_numbers(at));
+                }
                 Some(Test::Number(attribute, compare(operator), number))
             }
             (Type::Duration, Value::Count(number)) => {
-                self.refuse(literals::bare_number(about.name, number, at))
+                let range = about.range?;
+                self.refuse(literals::bare_number(about.name, number, range, at))
             }
             (ty, other) => self.refuse(
                 Diagnostic::new(

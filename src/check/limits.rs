@@ -1,8 +1,9 @@
 //! How much a policy may ask for. The tables in the kernel have fixed sizes;
 //! what does not fit is said here, at the item that crossed the limit.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use super::attribute::Attribute;
 use super::policy::Cond;
 
 /// Tiers in a policy.
@@ -11,41 +12,54 @@ pub const MOST_TIERS: usize = 16;
 pub const MOST_RULES: usize = 512;
 /// Clauses: the rules written as alternatives of conjunctions.
 pub const MOST_CLAUSES: u64 = 1_024;
-/// Different task names that rules compare `comm` with.
+/// Different texts that rules compare `comm`, `exe` and `cgroup` with.
 pub const MOST_COMM_NAMES: usize = 65_536;
 /// Different prefixes that rules compare `comm` with.
 pub const MOST_COMM_PREFIXES: usize = 512;
-/// Numbers in all sets together.
+/// Different prefixes, `under` included, that rules compare `exe` and `cgroup`
+/// with.
+pub const MOST_PATH_PREFIXES: usize = 16_384;
+/// Numbers in all sets together, and different ones that rules compare with.
 pub const MOST_SET_NUMBERS: usize = 4_096;
 
 /// What was taken so far.
 #[derive(Debug, Default)]
 pub(super) struct Budget {
-    comm_names: HashSet<String>,
-    comm_prefixes: HashSet<String>,
+    names: HashMap<Attribute, HashSet<String>>,
+    prefixes: HashMap<Attribute, HashSet<String>>,
+    compared: HashSet<(Attribute, i64)>,
     numbers: usize,
 }
 
 impl Budget {
-    /// Takes task names; `false` when they do not fit.
-    pub(super) fn take_names<'a>(&mut self, names: impl IntoIterator<Item = &'a String>) -> bool {
-        for name in names {
-            if self.comm_names.len() > MOST_COMM_NAMES {
-                break;
-            }
-            if !self.comm_names.contains(name) {
-                self.comm_names.insert(name.clone());
-            }
-        }
-        self.comm_names.len() <= MOST_COMM_NAMES
+    /// Takes texts that an attribute is compared with; `false` when they do not
+    /// fit.
+    pub(super) fn take_names<'a>(
+        &mut self,
+        attribute: Attribute,
+        names: impl IntoIterator<Item = &'a String>,
+    ) -> bool {
+        let others = total(&self.names, |other| other != attribute);
+        let room = MOST_COMM_NAMES.saturating_sub(others);
+        take(self.names.entry(attribute).or_default(), names, room)
     }
 
-    /// Takes a prefix of task names; `false` when it does not fit.
-    pub(super) fn take_prefix(&mut self, prefix: &str) -> bool {
-        if self.comm_prefixes.len() <= MOST_COMM_PREFIXES {
-            self.comm_prefixes.insert(prefix.to_owned());
-        }
-        self.comm_prefixes.len() <= MOST_COMM_PREFIXES
+    /// Takes prefixes of an attribute, paths of `under` among them; `false` when
+    /// they do not fit.
+    pub(super) fn take_prefixes<'a>(
+        &mut self,
+        attribute: Attribute,
+        prefixes: impl IntoIterator<Item = &'a String>,
+    ) -> bool {
+        let room = if attribute == Attribute::Comm {
+            MOST_COMM_PREFIXES
+        } else {
+            let others = total(&self.prefixes, |other| {
+                other != attribute && other != Attribute::Comm
+            });
+            MOST_PATH_PREFIXES.saturating_sub(others)
+        };
+        take(self.prefixes.entry(attribute).or_default(), prefixes, room)
     }
 
     /// Takes members of a set of numbers; `false` when they do not fit.
@@ -53,6 +67,45 @@ impl Budget {
         self.numbers = self.numbers.saturating_add(count);
         self.numbers <= MOST_SET_NUMBERS
     }
+
+    /// Takes numbers that an attribute is compared with; `false` when they do
+    /// not fit.
+    pub(super) fn take_compared<'a>(
+        &mut self,
+        attribute: Attribute,
+        numbers: impl IntoIterator<Item = &'a i64>,
+    ) -> bool {
+        for number in numbers {
+            if self.compared.len() > MOST_SET_NUMBERS {
+                break;
+            }
+            self.compared.insert((attribute, *number));
+        }
+        self.compared.len() <= MOST_SET_NUMBERS
+    }
+}
+
+/// How many texts there are for the attributes that count.
+fn total(texts: &HashMap<Attribute, HashSet<String>>, counts: impl Fn(Attribute) -> bool) -> usize {
+    let counted = texts.iter().filter(|(attribute, _)| counts(**attribute));
+    counted.map(|(_, texts)| texts.len()).sum()
+}
+
+/// Adds texts, as long as there is room.
+fn take<'a>(
+    known: &mut HashSet<String>,
+    more: impl IntoIterator<Item = &'a String>,
+    room: usize,
+) -> bool {
+    for text in more {
+        if known.len() > room {
+            break;
+        }
+        if !known.contains(text) {
+            known.insert(text.clone());
+        }
+    }
+    known.len() <= room
 }
 
 /// How many clauses a condition (or its negation) becomes, without building
@@ -74,7 +127,6 @@ pub(super) fn clauses(cond: &Cond, negated: bool) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::attribute::Attribute;
     use super::super::policy::Test;
     use super::*;
     use crate::diag::Span;

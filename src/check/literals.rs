@@ -2,9 +2,11 @@
 //! no task could ever meet is a mistake, not a condition.
 
 use super::attribute::{Attribute, Type};
+use super::partition::may_be_unknown;
 use super::types::{self, Value};
 use crate::diag::{Code, Diagnostic, Span, shown};
 use crate::syntax::ast::{Expr, Kind, Operator};
+use crate::syntax::print::print_text;
 
 /// Bytes of a task's name that the kernel keeps (`TASK_COMM_LEN` less the NUL).
 pub const COMM_BYTES: usize = 15;
@@ -12,6 +14,11 @@ pub const COMM_BYTES: usize = 15;
 /// Says why no task has this text as the value of the attribute.
 pub(super) fn unusable(attribute: Attribute, text: &str, span: Span) -> Option<Diagnostic> {
     match attribute {
+        Attribute::Comm if text.is_empty() => Some(
+            Diagnostic::new(Code::E0315, "no task has an empty name")
+                .label(span, "is empty")
+                .help("write the name of a task"),
+        ),
         Attribute::Comm => too_long(text, span),
         Attribute::Exe | Attribute::Cgroup => malformed(attribute, text, span),
         _ => None,
@@ -32,7 +39,7 @@ pub(super) fn unusable_prefix(attribute: Attribute, text: &str, span: Span) -> O
         Attribute::Exe | Attribute::Cgroup => {
             let inner = text.split('/').rev().skip(1);
             let odd = text.contains("//") || inner.clone().any(|part| matches!(part, "." | ".."));
-            (!text.starts_with('/') || odd).then(|| no_path(attribute, text, span, &normal(text)))
+            (!text.starts_with('/') || odd).then(|| no_path(attribute, text, span, true))
         }
         _ => None,
     }
@@ -54,8 +61,8 @@ fn too_long(text: &str, span: Span) -> Option<Diagnostic> {
             format!("{} bytes; the kernel keeps {COMM_BYTES}", text.len()),
         )
         .help(format!(
-            "test `exe`, which is the whole path, or compare with what the kernel keeps: `\"{}\"`",
-            shown(kept)
+            "test `exe`, which is the whole path, or compare with what the kernel keeps: `{}`",
+            shown(&print_text(kept))
         ))
     })
 }
@@ -65,18 +72,34 @@ fn malformed(attribute: Attribute, text: &str, span: Span) -> Option<Diagnostic>
         || text
             .strip_prefix('/')
             .is_some_and(|rest| rest.split('/').all(|part| !matches!(part, "" | "." | "..")));
-    (!proper).then(|| no_path(attribute, text, span, &normal(text)))
+    (!proper).then(|| no_path(attribute, text, span, false))
 }
 
-fn no_path(attribute: Attribute, text: &str, span: Span, instead: &str) -> Diagnostic {
-    let problem = if !text.starts_with('/') {
+/// `prefix` tells that a path has to start with the text only.
+fn no_path(attribute: Attribute, text: &str, span: Span, prefix: bool) -> Diagnostic {
+    let problem = if text.is_empty() {
+        "a path is not empty"
+    } else if !text.starts_with('/') {
         "a path starts with `/`"
     } else if text.contains("//") {
         "a path has no empty part"
-    } else if text.ends_with('/') {
+    } else if text.ends_with('/') && !prefix {
         "a path does not end with `/`"
     } else {
         "a path has no `.` or `..` part"
+    };
+    let help = if text.is_empty() {
+        "write the whole path; `/` is the topmost".to_owned()
+    } else if attribute == Attribute::Exe && !text.contains('/') && !prefix {
+        // The name of a program; where it is cannot be guessed.
+        let name = if text.len() <= COMM_BYTES {
+            format!("test `comm`, as `comm == {}`, or ", print_text(text))
+        } else {
+            String::new()
+        };
+        format!("{name}write the whole path")
+    } else {
+        format!("write `{}`", shown(&print_text(&normal(text, prefix))))
     };
     Diagnostic::new(
         Code::E0307,
@@ -86,11 +109,11 @@ fn no_path(attribute: Attribute, text: &str, span: Span, instead: &str) -> Diagn
         ),
     )
     .label(span, problem)
-    .help(format!("write `\"{}\"`", shown(instead)))
+    .help(help)
 }
 
-/// The path that was probably meant.
-fn normal(text: &str) -> String {
+/// The path that was probably meant, or what it starts with.
+fn normal(text: &str, prefix: bool) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in text.split('/') {
         match part {
@@ -101,7 +124,12 @@ fn normal(text: &str) -> String {
             part => parts.push(part),
         }
     }
-    format!("/{}", parts.join("/"))
+    let end = if prefix && text.ends_with('/') && !parts.is_empty() {
+        "/"
+    } else {
+        ""
+    };
+    format!("/{}{end}", parts.join("/"))
 }
 
 /// Says that a comparison with this number always has the same outcome.
@@ -125,14 +153,17 @@ pub(super) fn always(
         Operator::GreaterEqual if number > high => false,
         _ => return None,
     };
-    let (verdict, cure) = if outcome {
-        (
-            "always true",
-            "leave the comparison out, or correct the number",
-        )
-    } else {
-        ("always false", "delete the rule, or correct the number")
+    let unsure = outcome && may_be_unknown(attribute);
+    if unsure && (low..=high).contains(&number) {
+        // It asks whether the value is known.
+        return None;
+    }
+    let verdict = match (outcome, unsure) {
+        (true, true) => "true of every value",
+        (true, false) => "always true",
+        (false, _) => "always false",
     };
+    let cure = "leave this comparison out, or correct the number";
     Some(
         Diagnostic::new(Code::E0305, format!("a comparison that is {verdict}"))
             .label(at, range_text(attribute, low, high))
@@ -162,13 +193,19 @@ fn range_text(attribute: Attribute, low: i64, high: i64) -> String {
     }
 }
 
-/// Says that a number needs a unit.
-pub(super) fn bare_number(name: &str, number: i64, span: Span) -> Diagnostic {
+/// Says that a number needs a unit; `range` is what the duration may be.
+pub(super) fn bare_number(name: &str, number: i64, range: (i64, i64), span: Span) -> Diagnostic {
+    let fits = number
+        .checked_mul(1_000_000)
+        .is_some_and(|nanos| (range.0..=range.1).contains(&nanos));
+    let which = "whichever of `ns`, `us`, `ms`, `s` is meant";
     Diagnostic::new(Code::E0302, format!("`{name}` is a duration"))
         .label(span, "a number without a unit")
-        .help(format!(
-            "write `{number}ms`, or whichever of `ns`, `us`, `ms`, `s` is meant"
-        ))
+        .help(if fits {
+            format!("write `{number}ms`, or {which}")
+        } else {
+            format!("write a unit behind it, {which}")
+        })
 }
 
 /// The help for a value that should have been a text.

@@ -1,7 +1,7 @@
 //! What is said of conditions that have no meaning.
 
 use super::attribute::{ATTRIBUTES, Attribute, Type};
-use super::limits::MOST_COMM_NAMES;
+use super::limits::{MOST_COMM_NAMES, MOST_COMM_PREFIXES, MOST_PATH_PREFIXES, MOST_SET_NUMBERS};
 use super::schema::LATER_ATTRIBUTES;
 use super::sink::{meant, nearest};
 use crate::diag::{Code, Diagnostic, Span, shown};
@@ -10,13 +10,42 @@ use crate::syntax::ast::{Expr, Kind, Operator};
 pub(super) fn too_many_names(span: Option<Span>) -> Diagnostic {
     let diagnostic = Diagnostic::new(
         Code::E0404,
-        format!("more than {MOST_COMM_NAMES} names that `comm` is compared with"),
+        format!("more than {MOST_COMM_NAMES} texts that attributes are compared with"),
     );
     match span {
         Some(span) => diagnostic.label(span, "the limit is crossed here"),
         None => diagnostic,
     }
-    .help("use prefixes, or test `exe` or `cgroup`")
+    .help("use prefixes, `starts with` or `under`")
+}
+
+pub(super) fn too_many_prefixes(attribute: Attribute, span: Option<Span>) -> Diagnostic {
+    let (message, help) = if attribute == Attribute::Comm {
+        (
+            format!("more than {MOST_COMM_PREFIXES} prefixes of `comm`"),
+            "use a set of names, or test `exe`",
+        )
+    } else {
+        (
+            format!("more than {MOST_PATH_PREFIXES} prefixes of paths"),
+            "name directories further up",
+        )
+    };
+    let diagnostic = Diagnostic::new(Code::E0406, message);
+    match span {
+        Some(span) => diagnostic.label(span, "this one crosses the limit"),
+        None => diagnostic,
+    }
+    .help(help)
+}
+
+pub(super) fn too_many_numbers(span: Span) -> Diagnostic {
+    Diagnostic::new(
+        Code::E0405,
+        format!("more than {MOST_SET_NUMBERS} numbers that attributes are compared with"),
+    )
+    .label(span, "the limit is crossed here")
+    .help("compare with `<` and `>` instead")
 }
 
 pub(super) fn not_a_condition(span: Span, what: &str) -> Diagnostic {

@@ -35,7 +35,8 @@ use crate::syntax::{self, Ast};
 
 pub use attribute::*;
 pub use limits::{
-    MOST_CLAUSES, MOST_COMM_NAMES, MOST_COMM_PREFIXES, MOST_RULES, MOST_SET_NUMBERS, MOST_TIERS,
+    MOST_CLAUSES, MOST_COMM_NAMES, MOST_COMM_PREFIXES, MOST_PATH_PREFIXES, MOST_RULES,
+    MOST_SET_NUMBERS, MOST_TIERS,
 };
 pub use literals::COMM_BYTES;
 pub use policy::*;

@@ -14,6 +14,9 @@ use super::attribute::{Attribute, Type};
 use super::literals::COMM_BYTES;
 use super::policy::{Compare, Cond, Test};
 
+/// Members of a set that is compared by what is in it.
+const COMPARED: usize = 8;
+
 /// A set of small numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Bits(Vec<u64>);
@@ -52,6 +55,10 @@ impl Bits {
 
     pub(super) fn and(&self, other: &Self) -> Self {
         self.zip(other, |a, b| a & b)
+    }
+
+    fn or(&self, other: &Self) -> Self {
+        self.zip(other, |a, b| a | b)
     }
 
     pub(super) fn without(&self, other: &Self) -> Self {
@@ -102,9 +109,13 @@ impl<'a> Partition<'a> {
         mask
     }
 
-    fn new(attribute: Attribute, mut tests: Vec<&'a Test>) -> Self {
+    /// None when building it, or asking it about each of the tests, would be
+    /// more work than is left.
+    fn new(attribute: Attribute, mut tests: Vec<&'a Test>, left: &mut usize) -> Option<Self> {
+        let uses = tests.len();
         tests.sort_by(|a, b| order(a, b));
         tests.dedup_by(|a, b| order(a, b).is_eq());
+        spend(left, effort(attribute, &tests))?;
         let mut found: HashMap<Bits, ()> = HashMap::new();
         let mut classes = Vec::new();
         let mut add = |answers: Bits| {
@@ -123,29 +134,57 @@ impl<'a> Partition<'a> {
         if may_be_unknown(attribute) {
             classes.push(None);
         }
-        Self { tests, classes }
+        spend(left, uses.saturating_mul(classes.len()))?;
+        Some(Self { tests, classes })
     }
 }
 
 /// Whether a task can be without a value of the attribute for a while.
-fn may_be_unknown(attribute: Attribute) -> bool {
+pub(super) fn may_be_unknown(attribute: Attribute) -> bool {
     matches!(
         attribute,
         Attribute::Exe | Attribute::Cgroup | Attribute::RuntimeAvg | Attribute::WakeRate
     )
 }
 
-/// The partitions of all attributes that some condition tests.
+/// Takes work from what is left; none when it is not enough.
+pub(super) fn spend(left: &mut usize, work: usize) -> Option<()> {
+    *left = left.checked_sub(work)?;
+    Some(())
+}
+
+/// How much work it is to find the classes, in words of bit sets.
+fn effort(attribute: Attribute, tests: &[&Test]) -> usize {
+    let values: usize = tests
+        .iter()
+        .map(|test| match test {
+            Test::TextIn(_, texts) | Test::Under(_, texts) => texts.len(),
+            Test::NumberIn(_, numbers) => numbers.len(),
+            _ => 1,
+        })
+        .sum();
+    match attribute.about().ty {
+        // One set of bits for each text, found by comparing texts.
+        Type::Text => values.saturating_mul(tests.len().div_ceil(64) + 64),
+        // Each test is asked about the numbers around each one.
+        Type::Count | Type::Duration => values.saturating_mul(3 * tests.len()),
+        Type::Bool => tests.len(),
+    }
+}
+
+/// The partitions of all attributes that some condition tests; none when that
+/// is more work than is left.
 pub(super) fn partitions<'a>(
     conds: impl Iterator<Item = &'a Cond>,
-) -> BTreeMap<Attribute, Partition<'a>> {
+    left: &mut usize,
+) -> Option<BTreeMap<Attribute, Partition<'a>>> {
     let mut tests: BTreeMap<Attribute, Vec<&'a Test>> = BTreeMap::new();
     for cond in conds {
         collect(cond, &mut tests);
     }
     tests
         .into_iter()
-        .map(|(attribute, tests)| (attribute, Partition::new(attribute, tests)))
+        .map(|(attribute, tests)| Some((attribute, Partition::new(attribute, tests, left)?)))
         .collect()
 }
 
@@ -157,10 +196,21 @@ fn collect<'a>(cond: &'a Cond, tests: &mut BTreeMap<Attribute, Vec<&'a Test>>) {
     }
 }
 
-/// Any total order of the tests of one attribute. Shared sets are compared by
-/// address first, so that a large set is not walked for each use.
+/// Any total order of the tests of one attribute. Large sets are compared by
+/// address, so that they are not walked for each use; two that are written out
+/// alike are two tests then, which costs a bit and changes nothing.
 fn order(a: &Test, b: &Test) -> std::cmp::Ordering {
     use std::sync::Arc;
+    fn sets<T: Ord>(a: &Arc<BTreeSet<T>>, b: &Arc<BTreeSet<T>>) -> std::cmp::Ordering {
+        let large = |set: &BTreeSet<T>| set.len() > COMPARED;
+        large(a).cmp(&large(b)).then_with(|| {
+            if large(a) {
+                Arc::as_ptr(a).cmp(&Arc::as_ptr(b))
+            } else {
+                a.cmp(b)
+            }
+        })
+    }
     let rank = |test: &Test| match test {
         Test::TextIn(..) => 0,
         Test::StartsWith(..) => 1,
@@ -171,17 +221,13 @@ fn order(a: &Test, b: &Test) -> std::cmp::Ordering {
     };
     match (a, b) {
         (Test::TextIn(_, a), Test::TextIn(_, b)) | (Test::Under(_, a), Test::Under(_, b)) => {
-            if Arc::ptr_eq(a, b) {
-                std::cmp::Ordering::Equal
-            } else {
-                a.cmp(b)
-            }
+            sets(a, b)
         }
         (Test::StartsWith(_, a), Test::StartsWith(_, b)) => a.cmp(b),
         (Test::Number(_, op_a, a), Test::Number(_, op_b, b)) => {
             (*op_a as u8, a).cmp(&(*op_b as u8, b))
         }
-        (Test::NumberIn(_, a), Test::NumberIn(_, b)) => a.cmp(b),
+        (Test::NumberIn(_, a), Test::NumberIn(_, b)) => sets(a, b),
         (a, b) => rank(a).cmp(&rank(b)),
     }
 }
@@ -216,32 +262,41 @@ fn texts(attribute: Attribute, tests: &[&Test], add: &mut dyn FnMut(Bits)) {
             _ => {}
         }
     }
-    let lengths: BTreeSet<usize> = prefixes.keys().map(Vec::len).collect();
-    // Every prefix that a text has.
-    let prefixed = |text: &[u8]| {
-        let mut answers = none.clone();
-        for length in lengths.iter().take_while(|length| **length <= text.len()) {
-            let start = text.get(..*length).unwrap_or(text);
-            if let Some(more) = prefixes.get(start) {
-                answers = answers.zip(more, |a, b| a | b);
+    let is_comm = attribute == Attribute::Comm;
+    // In the order of bytes, what starts with a prefix follows it, so the
+    // prefixes that a text has are on a stack.
+    let mut all: Vec<&Vec<u8>> = named.keys().chain(prefixes.keys()).collect();
+    all.sort_unstable();
+    all.dedup();
+    let mut outer: Vec<(&[u8], Bits)> = Vec::new();
+    for text in all {
+        while outer
+            .pop_if(|(prefix, _)| !text.starts_with(prefix))
+            .is_some()
+        {}
+        let mut answers = outer
+            .last()
+            .map_or_else(|| none.clone(), |(_, a)| a.clone());
+        if let Some(more) = prefixes.get(text) {
+            answers = answers.or(more);
+            outer.push((text, answers.clone()));
+            // A name that fills all bytes has no longer one, so it stands for
+            // itself; if it is named as well, that is added below.
+            if !(is_comm && text.len() >= COMM_BYTES && named.contains_key(text)) {
+                add(answers.clone());
             }
         }
-        answers
-    };
-    for (text, answers) in &named {
-        add(prefixed(text).zip(answers, |a, b| a | b));
-    }
-    let is_comm = attribute == Attribute::Comm;
-    for prefix in prefixes.keys() {
-        // A name that fills all bytes has no longer one, so it stands for itself;
-        // if it is named as well, that was added above.
-        let full = is_comm && prefix.len() >= COMM_BYTES;
-        if !full || !named.contains_key(prefix) {
-            add(prefixed(prefix));
+        if let Some(more) = named.get(text) {
+            add(answers.or(more));
         }
     }
     // A text that is not named and has no prefix but those that all have.
-    add(prefixed(if is_comm { b"" } else { b"/" }));
+    let every = if is_comm {
+        None
+    } else {
+        prefixes.get(b"/".as_slice())
+    };
+    add(every.cloned().unwrap_or(none));
 }
 
 /// Finds the answers that are possible for a number.
@@ -295,7 +350,29 @@ mod tests {
     }
 
     fn classes(attribute: Attribute, tests: &[Test]) -> usize {
-        Partition::new(attribute, tests.iter().collect()).len()
+        let mut left = usize::MAX;
+        let tests = tests.iter().collect();
+        Partition::new(attribute, tests, &mut left).unwrap().len()
+    }
+
+    #[test]
+    fn too_much_work_is_not_begun() {
+        let tests: Vec<Test> = (0..4_000)
+            .map(|n| Test::Number(Attribute::Uid, Compare::Eq, n))
+            .collect();
+        let mut left = 40_000_000;
+        assert!(Partition::new(Attribute::Uid, tests.iter().collect(), &mut left).is_none());
+    }
+
+    #[test]
+    fn prefixes_nest() {
+        let starts = |text: &str| Test::StartsWith(Attribute::Comm, text.into());
+        let tests = [starts("a"), starts("ab"), starts("abc"), starts("b")];
+        assert_eq!(classes(Attribute::Comm, &tests), 5);
+        let named = Test::TextIn(Attribute::Comm, set(&["abd", "abcd", "c"]));
+        let tests = [&tests[..], &[named]].concat();
+        // and: abd, abcd, c
+        assert_eq!(classes(Attribute::Comm, &tests), 8);
     }
 
     #[test]

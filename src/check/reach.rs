@@ -16,7 +16,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::attribute::Attribute;
-use super::partition::{Bits, Partition, partitions};
+use super::partition::{Bits, Partition, partitions, spend};
 use super::policy::Cond;
 
 /// Words of bit sets that the search may touch for one rule.
@@ -31,8 +31,9 @@ pub(super) enum Finding {
     Never(usize),
     /// Its condition always holds.
     Always(usize),
-    /// Every task it would match is taken by these, in the order of the text.
-    Unreachable(usize, Vec<usize>),
+    /// Every task it would match is taken by these, in the order of the text;
+    /// and whether it is a single one, which matches no others.
+    Unreachable(usize, Vec<usize>, bool),
 }
 
 /// A conjunction: the classes allowed for each attribute that it tests.
@@ -43,17 +44,26 @@ type Region = BTreeMap<Attribute, Bits>;
 
 /// Analyses rules given by their conditions, in order; none for `otherwise`.
 pub(super) fn analyse(rules: &[Option<&Cond>]) -> Vec<Finding> {
-    let space = partitions(rules.iter().copied().flatten());
-    let boxes: Vec<Vec<Conjunction>> = rules
+    let mut left = WHOLE_BUDGET;
+    let Some(space) = partitions(rules.iter().copied().flatten(), &mut left) else {
+        return Vec::new();
+    };
+    let boxes: Option<Vec<Vec<Conjunction>>> = rules
         .iter()
-        .map(|cond| cond.map_or_else(Vec::new, |cond| expand(cond, true, &space)))
+        .map(|cond| {
+            cond.map_or(Some(Vec::new()), |cond| {
+                expand(cond, true, &space, &mut left)
+            })
+        })
         .collect();
+    let Some(boxes) = boxes else {
+        return Vec::new();
+    };
     let everything: Region = space
         .iter()
         .map(|(attribute, partition)| (*attribute, Bits::all(partition.len())))
         .collect();
     let mut findings = Vec::new();
-    let mut left = WHOLE_BUDGET;
     // Boxes of the rules above that are sound.
     let mut above: Vec<(usize, &Conjunction)> = Vec::new();
     for (index, own) in boxes.iter().enumerate() {
@@ -76,7 +86,13 @@ pub(super) fn analyse(rules: &[Option<&Cond>]) -> Vec<Finding> {
         search.used.clear();
         if search.all_covered(&everything, own, &above) == Some(true) {
             let by = search.fewest(&everything, own, &above);
-            findings.push(Finding::Unreachable(index, by));
+            let equal = match by.as_slice() {
+                [one] => boxes.get(*one).is_some_and(|other| {
+                    search.all_covered(&everything, other, &all) == Some(true)
+                }),
+                _ => false,
+            };
+            findings.push(Finding::Unreachable(index, by, equal));
         } else {
             above.extend(all);
         }
@@ -86,14 +102,15 @@ pub(super) fn analyse(rules: &[Option<&Cond>]) -> Vec<Finding> {
 }
 
 /// Writes a condition (or its negation) as alternatives of conjunctions, those
-/// that cannot be left out.
+/// that cannot be left out. None when that is more work than is left.
 fn expand(
     cond: &Cond,
     wanted: bool,
     space: &BTreeMap<Attribute, Partition<'_>>,
-) -> Vec<Conjunction> {
-    match cond {
-        Cond::Not(inner) => expand(inner, !wanted, space),
+    left: &mut usize,
+) -> Option<Vec<Conjunction>> {
+    Some(match cond {
+        Cond::Not(inner) => expand(inner, !wanted, space, left)?,
         Cond::Test(test, _) => {
             let attribute = test.attribute();
             let mask = space
@@ -106,18 +123,35 @@ fn expand(
             }
         }
         Cond::And(members) | Cond::Or(members) => {
-            let parts = members.iter().map(|member| expand(member, wanted, space));
-            if matches!(cond, Cond::And(_)) == wanted {
-                parts.fold(vec![Conjunction::new()], |some, more| {
-                    some.iter()
-                        .flat_map(|a| more.iter().filter_map(move |b| both(a, b)))
-                        .collect()
-                })
+            let all = matches!(cond, Cond::And(_)) == wanted;
+            let mut out = if all {
+                vec![Conjunction::new()]
             } else {
-                parts.flatten().collect()
+                Vec::new()
+            };
+            for member in members {
+                let more = expand(member, wanted, space, left)?;
+                if all {
+                    let size = |some: &[Conjunction]| -> usize { some.iter().map(words).sum() };
+                    let (one, other) = (size(&out), size(&more));
+                    let copied = one.saturating_mul(more.len());
+                    spend(left, copied.saturating_add(other.saturating_mul(out.len())))?;
+                    out = out
+                        .iter()
+                        .flat_map(|a| more.iter().filter_map(move |b| both(a, b)))
+                        .collect();
+                } else {
+                    out.extend(more);
+                }
             }
+            out
         }
-    }
+    })
+}
+
+/// How much work it is to copy a conjunction.
+fn words(conjunction: &Conjunction) -> usize {
+    conjunction.values().map(|mask| mask.words() + 16).sum()
 }
 
 /// The conjunction of two, if it can hold.
@@ -216,6 +250,7 @@ impl Search {
     ) -> Vec<usize> {
         let candidates: Vec<usize> = std::mem::take(&mut self.used).into_iter().collect();
         let only = |rules: &[usize]| -> Vec<(usize, &Conjunction)> {
+            let rules: BTreeSet<usize> = rules.iter().copied().collect();
             above
                 .iter()
                 .filter(|(rule, _)| rules.contains(rule))
@@ -223,12 +258,18 @@ impl Search {
                 .collect()
         };
         for rule in &candidates {
+            if spend(&mut self.budget, above.len()).is_none() {
+                return candidates;
+            }
             if self.all_covered(everything, own, &only(&[*rule])) == Some(true) {
                 return vec![*rule];
             }
         }
         let mut kept = candidates.clone();
         for rule in candidates {
+            if spend(&mut self.budget, above.len().saturating_mul(16)).is_none() {
+                break;
+            }
             let fewer: Vec<usize> = kept.iter().copied().filter(|r| *r != rule).collect();
             if self.all_covered(everything, own, &only(&fewer)) == Some(true) {
                 kept = fewer;
@@ -277,14 +318,17 @@ mod tests {
             nice(Compare::Ge, 0),
             nice(Compare::Eq, 5),
         ];
-        assert_eq!(analysed(&rules), [Finding::Unreachable(3, vec![2])]);
+        assert_eq!(analysed(&rules), [Finding::Unreachable(3, vec![2], false)]);
         let rules = [
             Cond::And(vec![kthread(), nice(Compare::Gt, 3)]),
             nice(Compare::Lt, -5),
             not(kthread()),
             nice(Compare::Gt, 10),
         ];
-        assert_eq!(analysed(&rules), [Finding::Unreachable(3, vec![0, 2])]);
+        assert_eq!(
+            analysed(&rules),
+            [Finding::Unreachable(3, vec![0, 2], false)]
+        );
     }
 
     #[test]
@@ -304,7 +348,10 @@ mod tests {
         assert_eq!(analysed(&[slow(), not(slow()), kthread()]), []);
         // Without an unknown value the third has nothing left.
         let rules = [kthread(), not(kthread()), slow()];
-        assert_eq!(analysed(&rules), [Finding::Unreachable(2, vec![0, 1])]);
+        assert_eq!(
+            analysed(&rules),
+            [Finding::Unreachable(2, vec![0, 1], false)]
+        );
     }
 
     #[test]

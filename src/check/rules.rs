@@ -45,9 +45,9 @@ impl Rules {
             let diagnostic = match finding {
                 Finding::Never(index) => self.rules.get(index).map(never),
                 Finding::Always(index) => self.rules.get(index).map(|typed| always(typed, names)),
-                Finding::Unreachable(index, by) => self.rules.get(index).map(|typed| {
+                Finding::Unreachable(index, by, equal) => self.rules.get(index).map(|typed| {
                     let by: Vec<&Typed> = by.iter().filter_map(|by| self.rules.get(*by)).collect();
-                    unreachable_rule(typed, &by)
+                    unreachable_rule(typed, &by, equal)
                 }),
             };
             diagnostic
@@ -88,7 +88,7 @@ fn always(typed: &Typed, tiers: &[&str]) -> Diagnostic {
     ))
 }
 
-fn unreachable_rule(typed: &Typed, by: &[&Typed]) -> Diagnostic {
+fn unreachable_rule(typed: &Typed, by: &[&Typed], equal: bool) -> Diagnostic {
     let name = called(&typed.rule);
     let mut diagnostic = Diagnostic::new(Code::E0203, format!("{name} can never match"))
         .label(typed.head, "unreachable");
@@ -101,7 +101,9 @@ fn unreachable_rule(typed: &Typed, by: &[&Typed]) -> Diagnostic {
             );
             let other = called(&one.rule);
             let other = other.trim_start_matches("rule ");
-            if one.rule.tier == typed.rule.tier {
+            if equal {
+                diagnostic.help("both ask for the same tasks; delete one")
+            } else if one.rule.tier == typed.rule.tier {
                 diagnostic.help(format!("delete {bare}; {other} leads to the same tier"))
             } else {
                 diagnostic.help(format!("move {bare} above {other}, or delete it"))

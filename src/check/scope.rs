@@ -265,7 +265,12 @@ impl Scope {
             first.get_or_insert((value, at));
         }
         repeated(&texts, |text| format!("\"{}\"", shown(text)), sink);
-        repeated(&numbers, ToString::to_string, sink);
+        let lasts = matches!(first, Some((Value::Duration(_), _)));
+        let show = |number: &i64| match lasts {
+            true => types::duration(*number),
+            false => number.to_string(),
+        };
+        repeated(&numbers, show, sink);
         if !sound {
             return None;
         }

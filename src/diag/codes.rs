@@ -116,7 +116,7 @@ catalogue! {
     E0402 "too many rules";
     E0403 "too many clauses";
     E0404 "too many names";
-    E0405 "too many numbers in sets";
+    E0405 "too many numbers";
     E0406 "too many prefixes";
     E0407 "nested too deeply";
     E0408 "text too long";

@@ -7,6 +7,7 @@
 use std::fmt::{self, Write};
 
 use super::ast::{Ast, Block, Expr, Kind, Rule, Statement, Title};
+use super::scan::turns;
 
 /// The text of a tree.
 pub fn print(ast: &Ast) -> String {
@@ -166,6 +167,14 @@ fn join(out: &mut String, members: &[Expr], between: &str) -> fmt::Result {
     Ok(())
 }
 
+/// A text as it is written, in double quotes.
+pub fn print_text(text: &str) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_text(&mut out, text);
+    out
+}
+
 fn write_text(out: &mut String, text: &str) -> fmt::Result {
     out.push('"');
     for c in text.chars() {
@@ -174,7 +183,7 @@ fn write_text(out: &mut String, text: &str) -> fmt::Result {
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
-            c if c.is_control() => write!(out, "\\u{{{:x}}}", u32::from(c))?,
+            c if c.is_control() || turns(c) => write!(out, "\\u{{{:x}}}", u32::from(c))?,
             c => out.push(c),
         }
     }

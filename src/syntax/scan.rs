@@ -90,11 +90,15 @@ pub(super) enum Flaw {
     Unpaired(Box<Diagnostic>),
 }
 
+/// Whether a character turns the direction of writing around.
+pub(super) fn turns(c: char) -> bool {
+    matches!(c, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Refuses characters that must not stand in a policy as they are: a NUL, which
 /// ends names in the kernel, and the marks that turn the direction of writing
 /// around, which make a text read as something else than it is.
 fn hidden(file: FileId, text: &str) -> Vec<Diagnostic> {
-    let turns = |c: char| matches!(c, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
     let found = text.char_indices().filter(|(_, c)| *c == '\0' || turns(*c));
     found
         .take(MOST_UNFIT)

@@ -225,7 +225,7 @@ fn expected(attributes: [Attribute; 3], conds: &[Cond]) -> Vec<Finding> {
             } else if tasks.iter().any(|truths| reached(&truths)) {
                 None
             } else {
-                Some(Finding::Unreachable(index, Vec::new()))
+                Some(Finding::Unreachable(index, Vec::new(), false))
             }
         })
         .collect()
@@ -242,19 +242,19 @@ proptest! {
         let bare: Vec<Finding> = found
             .iter()
             .map(|finding| match finding {
-                Finding::Unreachable(index, _) => Finding::Unreachable(*index, Vec::new()),
+                Finding::Unreachable(index, ..) => Finding::Unreachable(*index, Vec::new(), false),
                 other => other.clone(),
             })
             .collect();
         prop_assert_eq!(bare, expected(attributes, &conds));
         // Those that are named really are enough.
         for finding in found {
-            let Finding::Unreachable(index, by) = finding else { continue };
+            let Finding::Unreachable(index, by, _) = finding else { continue };
             let mut few: Vec<Cond> = by.iter().map(|by| conds[*by].clone()).collect();
             few.push(conds[index].clone());
             let last = few.len() - 1;
             let again = expected(attributes, &few);
-            prop_assert!(again.contains(&Finding::Unreachable(last, Vec::new())));
+            prop_assert!(again.contains(&Finding::Unreachable(last, Vec::new(), false)));
         }
     }
 }
