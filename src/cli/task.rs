@@ -8,7 +8,9 @@
 
 use thiserror::Error;
 
-use crate::check::{ATTRIBUTES, About, Attribute, Type};
+use crate::check::schema::LATER_ATTRIBUTES;
+use crate::check::{ATTRIBUTES, About, Attribute, COMM_BYTES, Type};
+use crate::diag::shown;
 use crate::eval::Task;
 
 /// Why a description is not one.
@@ -47,19 +49,52 @@ fn attribute(key: &str) -> Result<&'static About, TaskError> {
     if let Some(attribute) = Attribute::by_name(key) {
         return Ok(attribute.about());
     }
+    let lower = key.to_lowercase();
+    if LATER_ATTRIBUTES.contains(&lower.as_str()) {
+        let message = format!("the attribute `{lower}` is not in this version");
+        return Err(error(message, Some(all_of_them())));
+    }
     let near = ATTRIBUTES
         .iter()
-        .map(|about| (strsim::damerau_levenshtein(about.name, key), about.name))
+        .map(|about| (strsim::damerau_levenshtein(about.name, &lower), about.name))
         .filter(|(distance, _)| *distance <= 2)
         .min();
     let help = match near {
         Some((_, name)) => format!("did you mean `{name}`?"),
-        None => {
-            let names: Vec<&str> = ATTRIBUTES.iter().map(|about| about.name).collect();
-            format!("the attributes are {}", names.join(", "))
-        }
+        None => all_of_them(),
     };
-    Err(error(format!("there is no attribute `{key}`"), Some(help)))
+    Err(error(
+        format!("there is no attribute `{}`", shown(key)),
+        Some(help),
+    ))
+}
+
+fn all_of_them() -> String {
+    let names: Vec<&str> = ATTRIBUTES.iter().map(|about| about.name).collect();
+    format!("the attributes are {}", names.join(", "))
+}
+
+/// What to write if a value looks like several pairs run together.
+fn divided(name: &str, value: &str) -> Option<String> {
+    let (first, second) = value.split_once([';', ',', '&'])?;
+    let (key, _) = second.split_once('=')?;
+    Attribute::by_name(key.trim())?;
+    Some(format!(
+        "white space stands between attributes: `{name}={} {}`",
+        shown(first),
+        shown(second.trim())
+    ))
+}
+
+/// A value as it can be written behind `=`.
+fn written(value: &str) -> String {
+    let is_plain = !value.is_empty()
+        && !value.starts_with(['"', '\''])
+        && !value.contains(char::is_whitespace);
+    match is_plain {
+        true => value.to_owned(),
+        false => format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")),
+    }
 }
 
 fn set(task: &mut Task, about: &About, value: &str) -> Result<(), TaskError> {
@@ -81,8 +116,8 @@ fn set(task: &mut Task, about: &About, value: &str) -> Result<(), TaskError> {
                 "false" => false,
                 _ => {
                     return Err(error(
-                        format!("`{name}` is true or false, not `{value}`"),
-                        None,
+                        format!("`{name}` is true or false, not `{}`", shown(value)),
+                        divided(name, value),
                     ));
                 }
             };
@@ -93,15 +128,26 @@ fn set(task: &mut Task, about: &About, value: &str) -> Result<(), TaskError> {
         Type::Count | Type::Duration => {
             let number = match about.ty {
                 Type::Duration => duration(name, value)?,
-                _ => value
-                    .parse()
-                    .map_err(|_| error(format!("`{name}` is a number, not `{value}`"), None))?,
+                _ => value.parse().map_err(|_| {
+                    error(
+                        format!("`{name}` is a number, not `{}`", shown(value)),
+                        divided(name, value),
+                    )
+                })?,
             };
             if let Some((low, high)) = about.range
                 && !(low..=high).contains(&number)
             {
+                let value = shown(value);
                 return Err(error(
-                    format!("`{name}` is a number from {low} to {high}, not {value}"),
+                    match about.ty {
+                        Type::Duration => {
+                            format!(
+                                "`{name}` is a duration, which is never negative, not `{value}`"
+                            )
+                        }
+                        _ => format!("`{name}` is a number from {low} to {high}, not {value}"),
+                    },
                     None,
                 ));
             }
@@ -121,22 +167,45 @@ fn set(task: &mut Task, about: &About, value: &str) -> Result<(), TaskError> {
 fn check_text(about: &About, value: &str) -> Result<(), TaskError> {
     let name = about.name;
     match about.attribute {
-        Attribute::Comm if value.len() > 15 => Err(error(
-            format!(
-                "`{name}` has at most 15 bytes; `{value}` has {}",
-                value.len()
-            ),
-            Some(format!(
-                "the kernel keeps the first 15: `comm={}`",
-                value.get(..15).unwrap_or("")
-            )),
-        )),
-        Attribute::Exe | Attribute::Cgroup if !value.starts_with('/') => Err(error(
-            format!("`{name}` is a path from the root, not `{value}`"),
-            Some(format!("write `{name}=/{value}`")),
-        )),
+        Attribute::Comm if value.len() > COMM_BYTES => {
+            let end = value.floor_char_boundary(COMM_BYTES);
+            Err(error(
+                format!(
+                    "`{name}` has at most {COMM_BYTES} bytes; `{}` has {}",
+                    shown(value),
+                    value.len()
+                ),
+                value.get(..end).map(|kept| {
+                    format!(
+                        "the kernel keeps the first {end}: `{name}={}`",
+                        written(kept)
+                    )
+                }),
+            ))
+        }
+        Attribute::Exe | Attribute::Cgroup => check_path(name, value),
         _ => Ok(()),
     }
+}
+
+/// A path as the kernel tells it: from the root, and without detours.
+fn check_path(name: &str, value: &str) -> Result<(), TaskError> {
+    let parts = || value.split('/').filter(|part| !matches!(*part, "" | "."));
+    let direct = format!("/{}", parts().collect::<Vec<_>>().join("/"));
+    if value == direct && parts().all(|part| part != "..") {
+        return Ok(());
+    }
+    let value = shown(value);
+    let message = match value.starts_with('/') {
+        false => format!("`{name}` is a path from the root, not `{value}`"),
+        true => format!(
+            "`{name}` is a path without `.`, `..`, `//` and a `/` at the end, not `{value}`"
+        ),
+    };
+    let help = parts()
+        .all(|part| part != "..")
+        .then(|| format!("write `{name}={}`", written(&direct)));
+    Err(error(message, help))
 }
 
 fn duration(name: &str, value: &str) -> Result<i64, TaskError> {
@@ -147,7 +216,7 @@ fn duration(name: &str, value: &str) -> Result<i64, TaskError> {
         "us" => 1_000,
         "ms" => 1_000_000,
         "s" => 1_000_000_000,
-        "" if digits.parse::<i64>().is_ok() => {
+        "" if digits.parse::<i64>().is_ok_and(|count| count >= 0) => {
             return Err(error(
                 format!("`{name}` is a duration"),
                 Some(format!("write `{name}={value}ms`, or us, s, ns")),
@@ -155,8 +224,8 @@ fn duration(name: &str, value: &str) -> Result<i64, TaskError> {
         }
         _ => {
             return Err(error(
-                format!("`{name}` is a duration like 2ms, not `{value}`"),
-                None,
+                format!("`{name}` is a duration like 2ms, not `{}`", shown(value)),
+                divided(name, value),
             ));
         }
     };
@@ -166,7 +235,7 @@ fn duration(name: &str, value: &str) -> Result<i64, TaskError> {
         .and_then(|count| count.checked_mul(size))
         .ok_or_else(|| {
             error(
-                format!("`{name}` is a duration like 2ms, not `{value}`"),
+                format!("`{name}` is a duration like 2ms, not `{}`", shown(value)),
                 None,
             )
         })
@@ -182,9 +251,10 @@ fn pairs(text: &str) -> Result<Vec<(String, String)>, TaskError> {
         let (key, behind) = rest.split_at(end);
         let Some(behind) = behind.strip_prefix('=') else {
             return Err(error(
-                format!("`{key}` has no value"),
+                format!("`{}` has no value", shown(key)),
                 Some(format!(
-                    "write `{key}=…`; a value with spaces stands in quotes"
+                    "write `{}=…`; a value with spaces stands in quotes",
+                    shown(key)
                 )),
             ));
         };
@@ -276,6 +346,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_suggested_is_accepted() {
+        for text in [
+            "comm=abcdefghijklmnéé",
+            "comm='Web Content is long'",
+            "comm='\"quoted\" and long'",
+            "comm=' \\\\ \" and long enough'",
+            "exe=a/b",
+            "exe='a b//c'",
+            "exe=/a/./b/",
+            "cgroup=/a/",
+            "cgroup=",
+            "cgroup=//",
+            "nice=5;uid=3",
+        ] {
+            let (_, help) = wrong(text);
+            let (_, written) = help.split_once('`').expect(text);
+            let written = written.strip_suffix('`').expect(text);
+            assert!(parse_task(written).is_ok(), "{text}: {written}");
+        }
+        assert!(parse_task("cgroup=/ exe=/usr/bin/x").is_ok());
+        for text in ["exe=/a/../b", "cgroup=../x"] {
+            assert_eq!(wrong(text).1, "", "{text}");
+        }
+    }
+
+    #[test]
     fn mistakes_are_named_with_a_cure() {
         assert_eq!(
             wrong("com=x"),
@@ -322,6 +418,26 @@ mod tests {
             (
                 "`cgroup` is a path from the root, not `a/b`".into(),
                 "write `cgroup=/a/b`".into()
+            )
+        );
+        assert_eq!(
+            wrong("runtime_avg=-2ms").0,
+            "`runtime_avg` is a duration, which is never negative, not `-2ms`"
+        );
+        assert_eq!(
+            wrong("cmdline=x").0,
+            "the attribute `cmdline` is not in this version"
+        );
+        assert_eq!(
+            wrong("user=root").0,
+            "the attribute `user` is not in this version"
+        );
+        assert_eq!(wrong("NICE=5").1, "did you mean `nice`?");
+        assert_eq!(
+            wrong("nice=5;uid=3"),
+            (
+                "`nice` is a number, not `5;uid=3`".into(),
+                "white space stands between attributes: `nice=5 uid=3`".into()
             )
         );
         assert_eq!(wrong("comm").0, "`comm` has no value");
