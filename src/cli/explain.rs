@@ -5,19 +5,22 @@ use serde_json::json;
 
 use super::terminal::{Align, table};
 use super::{Exit, Format, Terminal, fail};
+use crate::check::schema::{BLOCKS, BlockKind, Field, FieldType, LATER_ATTRIBUTES, LATER_FIELDS};
 use crate::check::{ATTRIBUTES, About, Attribute, Source, Type};
-use crate::diag::{Code, codes};
+use crate::diag::{Code, codes, shown};
 
-/// Explain an error code or an attribute
+/// Explain an error code, an attribute or a field
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   edict explain E0203
   edict explain runtime_avg
+  edict explain tier.tickets
   edict explain                lists all of them")]
 pub(super) struct ExplainArgs {
-    /// A code such as E0203, or an attribute such as `comm`; without it, all are listed
-    #[arg(value_name = "CODE|ATTRIBUTE")]
+    /// A code such as E0203, an attribute such as `comm`, or a field such as `tier.slice`; without
+    /// it, all are listed
+    #[arg(value_name = "CODE|ATTRIBUTE|FIELD")]
     topic: Option<String>,
 }
 
@@ -29,14 +32,93 @@ pub(super) fn run(args: &ExplainArgs, terminal: &Terminal) -> Exit {
         explain_attribute(terminal, attribute.about());
     } else if let Some(code) = Code::by_name(topic) {
         explain_code(terminal, code);
+    } else if let Some((block, field)) = field(topic) {
+        explain_field(terminal, block, field);
+    } else if is_later(topic) {
+        return fail(
+            terminal,
+            &format!("`{topic}` is not in this version"),
+            Some("`edict explain` lists what is"),
+        );
     } else {
         return fail(
             terminal,
-            &format!("there is no code and no attribute `{topic}`"),
+            &format!("there is no code, attribute or field `{}`", shown(topic)),
             Some(&nearest(topic)),
         );
     }
     Exit::Done
+}
+
+/// Every field, with its block.
+fn fields() -> impl Iterator<Item = (&'static BlockKind, &'static Field)> {
+    const KINDS: &[BlockKind] = &BLOCKS;
+    let of = |block: &'static BlockKind| block.fields.iter().map(move |field| (block, field));
+    KINDS.iter().flat_map(of)
+}
+
+/// The field called `block.field`, or `field`.
+fn field(topic: &str) -> Option<(&'static BlockKind, &'static Field)> {
+    let is_meant = |block: &str, field: &str| match topic.split_once('.') {
+        Some((first, second)) => first == block && second == field,
+        None => topic == field,
+    };
+    fields().find(|(block, field)| is_meant(block.word, field.name))
+}
+
+fn is_later(topic: &str) -> bool {
+    LATER_ATTRIBUTES.contains(&topic)
+        || LATER_FIELDS
+            .iter()
+            .any(|(block, field)| topic == *field || topic == format!("{block}.{field}"))
+}
+
+fn takes(ty: FieldType) -> String {
+    match ty {
+        FieldType::Text => "text".to_owned(),
+        FieldType::Kernel => "a kernel version in a text".to_owned(),
+        FieldType::Count(low, high) => format!("a number from {low} to {high}"),
+        FieldType::Duration(low, high) => {
+            format!("a duration from {} to {}", time(low), time(high))
+        }
+        FieldType::Choice(words) => words.join(" or "),
+        FieldType::Tiers => "a list of tiers".to_owned(),
+    }
+}
+
+/// Nanoseconds in the largest unit that is exact.
+fn time(nanos: i64) -> String {
+    [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us")]
+        .into_iter()
+        .find(|(size, _)| nanos != 0 && nanos % size == 0)
+        .map_or_else(
+            || format!("{nanos}ns"),
+            |(size, unit)| format!("{}{unit}", nanos / size),
+        )
+}
+
+fn explain_field(terminal: &Terminal, block: &BlockKind, field: &Field) {
+    if terminal.format() == Format::Json {
+        terminal.json(&json!({
+            "field": field.name,
+            "block": block.word,
+            "takes": takes(field.ty),
+            "default": field.default,
+            "summary": field.summary,
+            "example": format!("{} = {}", field.name, field.example),
+        }));
+        return;
+    }
+    let name = format!("{}.{}", block.word, field.name);
+    terminal.print(&format!(
+        "{}: {}\n\n  takes    {}\n  default  {}\n  example  {} = {}\n",
+        terminal.bold(&name),
+        field.summary,
+        takes(field.ty),
+        field.default.unwrap_or("none"),
+        field.name,
+        field.example
+    ));
 }
 
 fn nearest(topic: &str) -> String {
@@ -104,7 +186,12 @@ fn list(terminal: &Terminal) -> Exit {
             .iter()
             .map(|code| json!({ "code": code.as_str(), "title": code.title() }))
             .collect();
-        terminal.json(&json!({ "attributes": attributes, "codes": codes }));
+        let fields: Vec<_> = fields()
+            .map(|(block, field)| {
+                json!({ "name": field.name, "block": block.word, "summary": field.summary })
+            })
+            .collect();
+        terminal.json(&json!({ "attributes": attributes, "fields": fields, "codes": codes }));
         return Exit::Done;
     }
     let rows: Vec<Vec<String>> = ATTRIBUTES
@@ -112,6 +199,19 @@ fn list(terminal: &Terminal) -> Exit {
         .map(|about| vec![about.name.to_owned(), about.summary.to_owned()])
         .collect();
     let mut text = table(&[("attribute", Align::Left), ("is", Align::Left)], &rows);
+    text.push('\n');
+    let rows: Vec<Vec<String>> = fields()
+        .map(|(block, field)| {
+            vec![
+                format!("{}.{}", block.word, field.name),
+                field.summary.to_owned(),
+            ]
+        })
+        .collect();
+    text.push_str(&table(
+        &[("field", Align::Left), ("is", Align::Left)],
+        &rows,
+    ));
     text.push('\n');
     let rows: Vec<Vec<String>> = Code::ALL
         .iter()

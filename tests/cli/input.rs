@@ -195,3 +195,30 @@ fn plan_tells_programs_what_it_tells_people() {
         assert!(line.unwrap().contains(&count), "{name}: {text}");
     }
 }
+
+#[test]
+fn explain_knows_fields_and_what_is_not_there_yet() {
+    let desk = Desk::new();
+    for topic in ["tickets", "tier.tickets"] {
+        let page = desk.run(&["explain", topic]).done();
+        assert!(page.starts_with("tier.tickets: the share of CPU"), "{page}");
+        assert!(page.contains("a number from 1 to 1000000"), "{page}");
+        assert_eq!(desk.json(&["explain", topic], 0)["field"], "tickets");
+    }
+    let page = desk.run(&["explain", "slice"]).done();
+    assert!(page.contains("a duration from 100us to 100ms"), "{page}");
+    for field in desk.json(&["explain"], 0)["fields"].as_array().unwrap() {
+        let name = field["name"].as_str().unwrap();
+        assert_eq!(desk.json(&["explain", name], 0)["field"], name);
+    }
+    for topic in ["user", "cmdline", "lottery.refill"] {
+        let out = desk.run(&["explain", topic]);
+        assert_eq!(out.code, 1);
+        assert!(
+            out.stderr
+                .starts_with(&format!("edict: `{topic}` is not in this version\n")),
+            "{}",
+            out.stderr
+        );
+    }
+}
