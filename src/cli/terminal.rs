@@ -85,6 +85,7 @@ impl Terminal {
     }
 
     /// A result for programs that is one of many: one document a line.
+    #[cfg(feature = "live")]
     pub(super) fn json_line(&self, value: &impl Serialize) {
         let text = serde_json::to_string(value).unwrap_or_default();
         self.write(&format!("{text}\n"));

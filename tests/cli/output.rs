@@ -24,6 +24,7 @@ fn what_is_printed_cannot_command_a_terminal() {
             &["explain", EVIL],
             &["help", EVIL],
             &["eval", "good.edict", "--task", EVIL],
+            #[cfg(feature = "live")]
             &["status", "--socket", EVIL],
         ] {
             let mut args = args.to_vec();
