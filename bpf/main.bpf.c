@@ -134,6 +134,15 @@ void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
 	slice = edict_slice_of(bank, tier);
 	edict_rebase(t, tier, slice);
 	edict_audit_decision(t, active, slice);
+	/*
+	 * Another class has its CPU: the run goes on, with what is left of the
+	 * slice, before anything that is drawn, here or on any other CPU.
+	 */
+	if ((enq_flags & SCX_ENQ_REENQ) && t->resumes && p->scx.slice &&
+	    !edict_bound_kthread(p)) {
+		scx_bpf_dsq_insert_vtime(p, EDICT_DSQ_DUE, p->scx.slice, now, enq_flags);
+		goto wake_idle;
+	}
 	t->queued_at = now;
 	t->resumes = 0;
 
