@@ -26,7 +26,8 @@
  *
  * What it does not do: a policy never makes it give up (no scx_bpf_error);
  * a task that no rule takes is in the otherwise tier. Real-time and deadline
- * tasks and cpusets stay the kernel's. It does not enforce cpu.max. It keeps no task on a
+ * tasks and cpusets stay the kernel's; a task that one of them interrupts waits
+ * for that CPU. It does not enforce cpu.max. It keeps no task on a
  * cache domain and places none by load.
  */
 #include <scx/common.bpf.h>
@@ -84,6 +85,56 @@ s32 BPF_STRUCT_OPS(edict_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wa
 	edict_rebase(t, tier, slice);
 	edict_audit_decision(t, active, slice);
 	t->how = EDICT_HOW_DIRECT;
+	t->queued_at = now;
+	t->resumes = 0;
+	scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice, 0);
+	return cpu;
+}
+
+/* A CPU whose task a waking task may interrupt, for its tier is in `preempt`; or -1. */
+static __always_inline s32 edict_victim(struct task_struct *p, u32 preempt)
+{
+	s32 first = scx_bpf_task_cpu(p);
+	u32 i;
+
+	if (!preempt)
+		return -1;
+	for (i = 0; i < EDICT_PREEMPT_SCAN; i++) {
+		struct edict_cpu *there;
+		u32 cpu = first + i;
+
+		if (i >= edict_nr_cpus)
+			break;
+		if (cpu >= edict_nr_cpus)
+			cpu -= edict_nr_cpus;
+		there = edict_cpu_of(cpu);
+		if (!there || there->tier >= EDICT_TIERS_MAX || there->how == EDICT_HOW_PREEMPT)
+			continue;
+		if (!(preempt & (1U << there->tier)))
+			continue;
+		if (bpf_cpumask_test_cpu(cpu, p->cpus_ptr))
+			return cpu;
+	}
+	return -1;
+}
+
+void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
+{
+	u64 now = scx_bpf_now(), active = READ_ONCE(edict_active), slice;
+	int tier = edict_refresh(p, active, now);
+	struct edict_bank *bank = EDICT_BANK(active);
+	struct edict_task *t = edict_task_of(p);
+	u32 queue;
+	bool agent;
+	s32 cpu;
+
+	if (!t || !bank) {
+		scx_bpf_dsq_insert(p, SCX_DSQ_GLOBAL, EDICT_SLICE_DEFAULT_NS, enq_flags);
+		return;
+	}
+	slice = edict_slice_of(bank, tier);
+	edict_rebase(t, tier, slice);
+	edict_audit_decision(t, active, slice);
 	t->queued_at = now;
 	t->resumes = 0;
 	scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice, 0);
@@ -289,20 +340,6 @@ void BPF_STRUCT_OPS(edict_running, struct task_struct *p)
 	edict_run_begins(t, here, active, t->tier, now);
 }
 
-/*
- * A real-time or deadline task has the CPU, for as long as it likes. What waits
- * in the queue of that CPU alone, and is under nobody's promise there, is queued
- * anew where every CPU can take it.
- */
-void BPF_STRUCT_OPS(edict_cpu_release, s32 cpu, struct scx_cpu_release_args *args)
-{
-	struct edict_cpu *here = edict_cpu_of(cpu);
-
-	if (here)
-		here->tier = EDICT_TIERS_MAX;
-	scx_bpf_reenqueue_local();
-}
-
 void BPF_STRUCT_OPS(edict_tick, struct task_struct *p)
 {
 	u64 now = scx_bpf_now(), active = READ_ONCE(edict_active);
@@ -471,7 +508,6 @@ SCX_OPS_DEFINE(edict_ops,
 	       .tick = (void *)edict_tick,
 	       .stopping = (void *)edict_stopping,
 	       .quiescent = (void *)edict_quiescent,
-	       .cpu_release = (void *)edict_cpu_release,
 	       .init_task = (void *)edict_init_task,
 	       .init = (void *)edict_init,
 	       .exit = (void *)edict_exit,
