@@ -137,65 +137,6 @@ void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
 	edict_audit_decision(t, active, slice);
 	t->queued_at = now;
 	t->resumes = 0;
-	scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice, 0);
-	return cpu;
-}
-
-/* A CPU whose task a waking task may interrupt, for its tier is in `preempt`; or -1. */
-static __always_inline s32 edict_victim(struct task_struct *p, u32 preempt)
-{
-	s32 first = scx_bpf_task_cpu(p);
-	u32 i;
-
-	if (!preempt)
-		return -1;
-	for (i = 0; i < EDICT_PREEMPT_SCAN; i++) {
-		struct edict_cpu *there;
-		u32 cpu = first + i;
-
-		if (i >= edict_nr_cpus)
-			break;
-		if (cpu >= edict_nr_cpus)
-			cpu -= edict_nr_cpus;
-		there = edict_cpu_of(cpu);
-		if (!there || there->tier >= EDICT_TIERS_MAX || there->how == EDICT_HOW_PREEMPT)
-			continue;
-		if (!(preempt & (1U << there->tier)))
-			continue;
-		if (bpf_cpumask_test_cpu(cpu, p->cpus_ptr))
-			return cpu;
-	}
-	return -1;
-}
-
-void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
-{
-	u64 now = scx_bpf_now(), active = READ_ONCE(edict_active), slice;
-	int tier = edict_refresh(p, active, now);
-	struct edict_bank *bank = EDICT_BANK(active);
-	struct edict_task *t = edict_task_of(p);
-	u32 queue;
-	bool agent;
-	s32 cpu;
-
-	if (!t || !bank) {
-		scx_bpf_dsq_insert(p, SCX_DSQ_GLOBAL, EDICT_SLICE_DEFAULT_NS, enq_flags);
-		return;
-	}
-	slice = edict_slice_of(bank, tier);
-	edict_rebase(t, tier, slice);
-	edict_audit_decision(t, active, slice);
-	/*
-	 * Another class has its CPU: the run goes on, with what is left of the
-	 * slice, before anything that is drawn, here or on any other CPU.
-	 */
-	if ((enq_flags & SCX_ENQ_REENQ) && t->resumes && p->scx.slice &&
-	    !edict_bound_kthread(p)) {
-		scx_bpf_dsq_insert_vtime(p, EDICT_DSQ_DUE, p->scx.slice, now, enq_flags);
-		goto wake_idle;
-	}
-	t->queued_at = now;
-	t->resumes = 0;
 
 	if (edict_bound_kthread(p)) {
 		t->how = EDICT_HOW_DIRECT;

@@ -126,7 +126,23 @@ fn compile(
         })
         .collect();
     let (policy, found) = check(&asts, &files);
-    diagnostics.extend(found);
+    // What is said of a literal that was refused follows from that.
+    let refused: Vec<Span> = diagnostics
+        .iter()
+        .filter(|d| matches!(d.code, Code::E0108 | Code::E0111))
+        .filter_map(|d| d.labels.first().map(|label| label.span))
+        .collect();
+    let follows = |d: &Diagnostic| {
+        let meets = |a: Span, b: &Span| a.file == b.file && a.start < b.end && b.start < a.end;
+        let place = d.labels.first().map(|label| label.span);
+        place.is_some_and(|place| refused.iter().any(|span| meets(place, span)))
+    };
+    diagnostics.extend(found.into_iter().filter(|d| {
+        !matches!(
+            d.code,
+            Code::E0304 | Code::E0305 | Code::E0306 | Code::E0307 | Code::E0313 | Code::E0315
+        ) || !follows(d)
+    }));
     // What has no place tells how many more there are.
     diagnostics.sort_by_key(|d| {
         let place = d.labels.first().map(|l| (l.span.file, l.span.start));

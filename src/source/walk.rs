@@ -196,7 +196,7 @@ impl Pack {
                         .into_string()
                         .map_err(|_| read::unreadable(&printed, Errno::ILSEQ))?;
                     if target.starts_with('/') {
-                        return Err(escape(&printed).into());
+                        return Err(absolute_link(&printed, &target).into());
                     }
                     todo.extend(components(&target));
                 }
@@ -435,6 +435,17 @@ fn replaceable(path: &Path) -> Diagnostic {
 fn escape(printed: &str) -> Diagnostic {
     Diagnostic::new(Code::E0010, format!("the path `{printed}` leaves the pack"))
         .help("a policy reads only files below the directory above its own, by relative paths")
+}
+
+fn absolute_link(printed: &str, target: &str) -> Diagnostic {
+    Diagnostic::new(
+        Code::E0010,
+        format!("`{printed}` is an absolute symbolic link, or passes one"),
+    )
+    .help(format!(
+        "name what it leads to, `{}`, or make it a relative link inside of the pack",
+        shown(target)
+    ))
 }
 
 fn yaml(printed: &str) -> Diagnostic {

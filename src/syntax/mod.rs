@@ -50,12 +50,49 @@ pub fn parse(file: FileId, text: &str) -> Parsed {
             // What is wrong above a bracket may be why it has no partner.
             let place = |diagnostic: &Diagnostic| diagnostic.labels.first().map(|l| l.span.start);
             let mut found = native::parse(file, text).diagnostics;
+            // Brackets in a comment or text of another language are not meant.
+            let foreign = |other: &Diagnostic| {
+                matches!(other.code, Code::E0106 | Code::E0112)
+                    && other.labels.first().is_some_and(|outer| {
+                        let mut labels = diagnostic.labels.iter();
+                        labels.any(|inner| {
+                            outer.span.start <= inner.span.start && inner.span.end <= outer.span.end
+                        })
+                    })
+            };
+            if found.iter().any(foreign) {
+                return refused(found);
+            }
             found.retain(|other| place(other) < place(&diagnostic));
-            if !found.iter().any(|other| other.code == Code::E0101) {
-                found.push(*diagnostic);
+            match found.iter_mut().find(|other| other.code == Code::E0101) {
+                Some(first) => opened(first, &diagnostic, text),
+                None => found.push(*diagnostic),
             }
             refused(found)
         }
+    }
+}
+
+/// Adds where the bracket was opened that may be the reason for what follows it.
+fn opened(unexpected: &mut Diagnostic, unpaired: &Diagnostic, text: &str) {
+    let Some(open) = unpaired.labels.last().map(|label| label.span) else {
+        return;
+    };
+    let close = match text.get(open.start as usize..open.end as usize) {
+        Some("(") => ')',
+        Some("[") => ']',
+        _ => return,
+    };
+    let follows = unexpected
+        .labels
+        .first()
+        .is_some_and(|label| open.start < label.span.start);
+    if follows {
+        let mut more = unexpected.clone().label(open, "this is not closed");
+        if more.help.is_none() {
+            more = more.help(format!("add the `{close}`"));
+        }
+        *unexpected = more;
     }
 }
 

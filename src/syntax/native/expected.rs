@@ -142,6 +142,8 @@ fn token(rest: &str) -> &str {
     } else if first == '"' {
         let body = chars.as_str();
         body.find(['"', '\n']).map_or(rest.len(), |at| at + 2)
+    } else if rest.starts_with("->") {
+        2
     } else {
         first.len_utf8()
     };
