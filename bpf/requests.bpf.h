@@ -221,9 +221,11 @@ SEC("?tp_btf/cgroup_mkdir")
 int BPF_PROG(edict_cgroup_made, struct cgroup *cgroup, const char *path)
 {
 	u64 active = READ_ONCE(edict_active);
+	struct edict_bank *bank = EDICT_BANK(active);
 
 	/* 0 is the version 2 hierarchy. */
-	if (active && cgroup->root->hierarchy_id == 0)
+	if (active && bank && (bank->head.uses & (1U << EDICT_ATTR_CGROUP)) &&
+	    cgroup->root->hierarchy_id == 0)
 		edict_tell(active, EDICT_EVENT_CGROUP, 0, cgroup->kn->id, 0);
 	return 0;
 }
@@ -232,8 +234,12 @@ SEC("?tp_btf/cgroup_rmdir")
 int BPF_PROG(edict_cgroup_gone, struct cgroup *cgroup, const char *path)
 {
 	u64 active = READ_ONCE(edict_active);
+	struct edict_bank *bank = EDICT_BANK(active), *other = EDICT_BANK(active ^ 1);
 
-	if (active && cgroup->root->hierarchy_id == 0)
+	/* The other bank may be the next one: it has its rows before its turn. */
+	if (active && bank && other &&
+	    ((bank->head.uses | other->head.uses) & (1U << EDICT_ATTR_CGROUP)) &&
+	    cgroup->root->hierarchy_id == 0)
 		edict_tell(active, EDICT_EVENT_CGROUP_GONE, 0, cgroup->kn->id, 0);
 	return 0;
 }

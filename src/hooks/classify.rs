@@ -11,12 +11,8 @@ use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use crate::live::Values;
-
-/// So long an unknown cgroup id does not make it walk again.
-const WALK_AGAIN: Duration = Duration::from_millis(4);
 
 /// Reads `/proc` and the cgroup file system.
 #[derive(Debug)]
@@ -24,7 +20,6 @@ pub struct FileSystems {
     proc: PathBuf,
     cgroups: Option<PathBuf>,
     paths: HashMap<u64, String>,
-    walked: Option<Instant>,
 }
 
 impl Default for FileSystems {
@@ -42,7 +37,6 @@ impl FileSystems {
                 .ok()
                 .and_then(|mounts| cgroup2_mount(&mounts)),
             paths: HashMap::new(),
-            walked: None,
         }
     }
 
@@ -51,8 +45,13 @@ impl FileSystems {
         self.cgroups.as_deref()
     }
 
+    fn read_exe(directory: &Path) -> Option<String> {
+        let link = fs::read_link(directory.join("exe")).ok()?;
+        let path = link.to_string_lossy();
+        Some(path.strip_suffix(" (deleted)").unwrap_or(&path).to_owned())
+    }
+
     fn walk(&mut self) {
-        self.walked = Some(Instant::now());
         let Some(root) = self.cgroups.clone() else {
             return;
         };
@@ -90,9 +89,18 @@ impl Values for FileSystems {
     }
 
     fn exe(&mut self, pid: u32) -> Option<String> {
-        let link = fs::read_link(self.proc.join(pid.to_string()).join("exe")).ok()?;
-        let path = link.to_string_lossy();
-        Some(path.strip_suffix(" (deleted)").unwrap_or(&path).to_owned())
+        let process = self.proc.join(pid.to_string());
+        // A leader that has ended before its threads runs nothing any more.
+        Self::read_exe(&process).or_else(|| {
+            fs::read_dir(process.join("task"))
+                .ok()?
+                .flatten()
+                .find_map(|thread| Self::read_exe(&thread.path()))
+        })
+    }
+
+    fn lives(&mut self, pid: u32) -> bool {
+        self.proc.join(pid.to_string()).exists()
     }
 
     fn cgroups(&mut self) -> Vec<(u64, String)> {
@@ -104,14 +112,11 @@ impl Values for FileSystems {
     }
 
     fn cgroup(&mut self, id: u64) -> Option<String> {
-        if !self.paths.contains_key(&id)
-            && self
-                .walked
-                .is_none_or(|walked| walked.elapsed() > WALK_AGAIN)
-        {
-            self.walk();
-        }
         self.paths.get(&id).cloned()
+    }
+
+    fn look_again(&mut self) {
+        self.walk();
     }
 
     fn forget_cgroup(&mut self, id: u64) {
@@ -179,6 +184,21 @@ mod tests {
             own.to_str().unwrap()
         );
         assert!(files.processes().contains(&std::process::id()));
+        assert!(files.lives(std::process::id()));
+        assert!(!files.lives(u32::MAX));
+    }
+
+    #[test]
+    fn a_thread_tells_the_program_of_an_ended_leader() {
+        let proc = tempfile::tempdir().unwrap();
+        let thread = proc.path().join("7/task/8");
+        fs::create_dir_all(proc.path().join("7/task/7")).unwrap();
+        fs::create_dir_all(&thread).unwrap();
+        std::os::unix::fs::symlink("/usr/bin/game (deleted)", thread.join("exe")).unwrap();
+        let mut files = FileSystems::new();
+        files.proc = proc.path().to_owned();
+        assert_eq!(files.exe(7).as_deref(), Some("/usr/bin/game"));
+        assert_eq!(files.exe(8), None);
     }
 
     #[test]
@@ -189,6 +209,8 @@ mod tests {
             return;
         };
         let root = fs::metadata(mount).unwrap().ino();
+        assert_eq!(files.cgroup(root), None, "nobody has looked yet");
+        files.look_again();
         assert_eq!(files.cgroup(root).as_deref(), Some("/"));
         assert_eq!(files.cgroup(u64::MAX), None);
     }
