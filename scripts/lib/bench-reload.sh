@@ -58,11 +58,11 @@ done
 kill $load 2>/dev/null || :
 
 # Milliseconds, whatever unit the log has.
-times() {
+milliseconds() {
     sed -n "$1" "$log" | awk '{ v = $1; if ($2 == "µs" || $2 == "us") v /= 1000; if ($2 == "s") v *= 1000; print v }' | sort -n
 }
 row() {
-    times "$2" | awk -v what="$1" '{ v[NR] = $1 } END { printf "%-28s %10.3f %10.3f %6d\n", what, v[int((NR + 1) / 2)], v[int(NR * 0.99 + 0.5)], NR }'
+    milliseconds "$2" | awk -v what="$1" '{ v[NR] = $1 } END { printf "%-28s %10.3f %10.3f %6d\n", what, v[int((NR + 1) / 2)], v[int(NR * 0.99 + 0.5)], NR }'
 }
 printf '%s, %s edits under hackbench\n' "$(uname -r)" $edits
 printf '%-28s %10s %10s %6s\n' "milliseconds" median p99 n
