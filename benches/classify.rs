@@ -97,16 +97,17 @@ fn case(rules: usize, names: usize, thresholds: usize) -> Case {
     let facts = (0..TASKS)
         .map(|_| {
             let rule = rng.below(rules);
-            Task {
-                comm: Some(name(rng.below(names * 2))),
-                exe: None,
-                nice: Some(rng.below(40) as i64 - 20),
-                uid: Some(1000 + rule as i64),
-                kthread: Some(rng.one_in(8)),
-                cgroup: Some(format!("/slice-{rule}/unit-{}", rng.below(9))),
-                runtime_avg: Some(rng.below(400_000) as i64),
-                wake_rate: Some(rng.below(2 * rules + 10) as i64),
-            }
+            Task::default()
+                .with(Attribute::Comm, name(rng.below(names * 2)))
+                .with(Attribute::Nice, rng.below(40) as i64 - 20)
+                .with(Attribute::Uid, 1000 + rule as i64)
+                .with(Attribute::Kthread, rng.one_in(8))
+                .with(
+                    Attribute::Cgroup,
+                    format!("/slice-{rule}/unit-{}", rng.below(9)),
+                )
+                .with(Attribute::RuntimeAvg, rng.below(400_000) as i64)
+                .with(Attribute::WakeRate, rng.below(2 * rules + 10) as i64)
         })
         .map(|task| {
             let facts = Facts::new(&task, &compiled.1);

@@ -60,7 +60,31 @@ enum edict_attr {
 	EDICT_ATTR_CGROUP = 5,
 	EDICT_ATTR_RUNTIME_AVG = 6,
 	EDICT_ATTR_WAKE_RATE = 7,
-	EDICT_ATTRS = 8,
+	EDICT_ATTR_CMDLINE = 8,
+	EDICT_ATTR_PID = 9,
+	EDICT_ATTR_TGID = 10,
+	EDICT_ATTR_PPID = 11,
+	EDICT_ATTR_PARENT_COMM = 12,
+	EDICT_ATTR_GID = 13,
+	EDICT_ATTR_USER = 14,
+	EDICT_ATTR_GROUP_LEADER = 15,
+	EDICT_ATTR_CONTAINER = 16,
+	EDICT_ATTR_UNIT = 17,
+	EDICT_ATTR_NS_PID = 18,
+	EDICT_ATTR_RUNTIME_DEV = 19,
+	EDICT_ATTR_SWITCH_RATE = 20,
+	EDICT_ATTR_LAT_CRI = 21,
+	EDICT_ATTR_SLEEP_AVG = 22,
+	EDICT_ATTR_AGE = 23,
+	EDICT_ATTR_CPU_UTIL = 24,
+	EDICT_ATTR_LOAD = 25,
+	EDICT_ATTR_IMBALANCE = 26,
+	EDICT_ATTR_PSI_CPU = 27,
+	EDICT_ATTR_ON_BATTERY = 28,
+	EDICT_ATTR_NCPU = 29,
+	EDICT_ATTR_LLC = 30,
+	EDICT_ATTR_NODE = 31,
+	EDICT_ATTRS = 32,
 };
 
 enum edict_order {
@@ -162,11 +186,11 @@ struct edict_bank {
 	u64 word[EDICT_ROW_WORDS_MAX];
 };
 
-_Static_assert(sizeof(struct edict_facts) == 120, "facts");
+_Static_assert(sizeof(struct edict_facts) == 408, "facts");
 _Static_assert(sizeof(struct edict_attr_table) == 24, "attribute table");
 _Static_assert(sizeof(struct edict_tier) == 32, "tier");
 _Static_assert(sizeof(struct edict_clause) == 4, "clause");
-_Static_assert(sizeof(struct edict_bank_header) == 56 + 8 * 24 + 16 * 32, "header");
+_Static_assert(sizeof(struct edict_bank_header) == 56 + 32 * 24 + 16 * 32, "header");
 _Static_assert(sizeof(struct edict_bank) % 8 == 0, "bank");
 /* The kernel refuses array values over 4 MiB. */
 _Static_assert(sizeof(struct edict_bank) < (4 << 20), "bank");

@@ -10,7 +10,6 @@ use super::misfit::{
     too_many_prefixes, unfit, unknown_attribute,
 };
 use super::policy::{Compare, Cond, Test};
-use super::schema::LATER_ATTRIBUTES;
 use super::scope::{Members, Scope, SetValue};
 use super::sink::Sink;
 use super::types::{self, Value};
@@ -179,7 +178,7 @@ impl Conditions<'_> {
         let Kind::Name(name) = &right.bare().kind else {
             return None;
         };
-        let known = Attribute::by_name(name).is_some() || LATER_ATTRIBUTES.contains(&name.as_str());
+        let known = Attribute::by_name(name).is_some();
         (known && !self.scope.knows(name)).then(|| {
             Diagnostic::new(
                 Code::E0301,
@@ -459,7 +458,9 @@ impl Conditions<'_> {
                 }
                 Some(Test::TextIn(attribute, Arc::new(BTreeSet::from([text]))))
             }
-            (Type::Count, Value::Count(number)) | (Type::Duration, Value::Duration(number)) => {
+            (Type::Count, Value::Count(number))
+            | (Type::Duration, Value::Duration(number))
+            | (Type::Ratio, Value::Ratio(number)) => {
                 if let Some(problem) = literals::always(attribute, operator, number, at) {
                     return self.refuse(problem);
                 }

@@ -112,7 +112,7 @@ fn take<'a>(
 /// them: alternatives add up, conjunctions multiply, saturating.
 pub(super) fn clauses(cond: &Cond, negated: bool) -> u64 {
     match cond {
-        Cond::Test(..) => 1,
+        Cond::Test(..) | Cond::Model(..) => 1,
         Cond::Not(inner) => clauses(inner, !negated),
         Cond::And(members) | Cond::Or(members) => {
             let counts = members.iter().map(|member| clauses(member, negated));

@@ -2,7 +2,6 @@
 
 use super::attribute::{ATTRIBUTES, Attribute, Type};
 use super::limits::{MOST_COMM_NAMES, MOST_COMM_PREFIXES, MOST_PATH_PREFIXES, MOST_SET_NUMBERS};
-use super::schema::LATER_ATTRIBUTES;
 use super::sink::{meant, nearest};
 use crate::diag::{Code, Diagnostic, Span, shown};
 use crate::syntax::ast::{Expr, Kind, Operator};
@@ -63,21 +62,6 @@ pub(super) fn model(name: &str, span: Span) -> Diagnostic {
 
 /// What to say about an attribute that is not there.
 pub(super) fn unknown_attribute(name: &str, span: Span) -> Diagnostic {
-    if LATER_ATTRIBUTES.contains(&name) {
-        let instead = match name {
-            "user" => Some("compare `uid` with the number of the user"),
-            "unit" => Some("test `cgroup`: a service runs in `/system.slice/NAME.service`"),
-            "cmdline" => Some("test `comm` or `exe`"),
-            "container" => Some("test `cgroup`"),
-            _ => None,
-        };
-        return Diagnostic::new(
-            Code::E0503,
-            format!("the attribute `{name}` is not in this version"),
-        )
-        .label(span, "")
-        .maybe_help(instead.map(str::to_owned));
-    }
     let names = ATTRIBUTES.iter().map(|about| about.name);
     let alias = match name {
         "name" | "process" | "task" => Some("comm"),

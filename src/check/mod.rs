@@ -488,6 +488,7 @@ impl<'a> Checker<'a> {
             lottery: lottery.unwrap_or(Lottery {
                 between: Between::Tiers,
             }),
+            tests: Vec::new(),
         })
     }
 }

@@ -129,7 +129,7 @@ impl<'a> Partition<'a> {
                 add(Bits::none(tests.len()));
                 add(Bits::all(tests.len()));
             }
-            Type::Count | Type::Duration => numbers(attribute, &tests, &mut add),
+            Type::Count | Type::Duration | Type::Ratio => numbers(attribute, &tests, &mut add),
         }
         if may_be_unknown(attribute) {
             classes.push(None);
@@ -141,10 +141,7 @@ impl<'a> Partition<'a> {
 
 /// Whether a task can be without a value of the attribute for a while.
 pub(super) fn may_be_unknown(attribute: Attribute) -> bool {
-    matches!(
-        attribute,
-        Attribute::Exe | Attribute::Cgroup | Attribute::RuntimeAvg | Attribute::WakeRate
-    )
+    attribute.about().may_be_unknown
 }
 
 /// Takes work from what is left; none when it is not enough.
@@ -167,7 +164,7 @@ fn effort(attribute: Attribute, tests: &[&Test]) -> usize {
         // One set of bits for each text, found by comparing texts.
         Type::Text => values.saturating_mul(tests.len().div_ceil(64) + 64),
         // Each test is asked about the numbers around each one.
-        Type::Count | Type::Duration => values.saturating_mul(3 * tests.len()),
+        Type::Count | Type::Duration | Type::Ratio => values.saturating_mul(3 * tests.len()),
         Type::Bool => tests.len(),
     }
 }
@@ -192,6 +189,7 @@ fn collect<'a>(cond: &'a Cond, tests: &mut BTreeMap<Attribute, Vec<&'a Test>>) {
     match cond {
         Cond::And(members) | Cond::Or(members) => members.iter().for_each(|m| collect(m, tests)),
         Cond::Not(inner) => collect(inner, tests),
+        Cond::Model(..) => {}
         Cond::Test(test, _) => tests.entry(test.attribute()).or_default().push(test),
     }
 }
@@ -218,12 +216,21 @@ fn order(a: &Test, b: &Test) -> std::cmp::Ordering {
         Test::Number(..) => 3,
         Test::NumberIn(..) => 4,
         Test::IsTrue(..) => 5,
+        Test::EndsWith(..) => 6,
+        Test::Contains(..) => 7,
+        Test::Like(..) => 8,
+        Test::Matches(..) => 9,
     };
     match (a, b) {
         (Test::TextIn(_, a), Test::TextIn(_, b)) | (Test::Under(_, a), Test::Under(_, b)) => {
             sets(a, b)
         }
-        (Test::StartsWith(_, a), Test::StartsWith(_, b)) => a.cmp(b),
+        (Test::StartsWith(_, a), Test::StartsWith(_, b))
+        | (Test::EndsWith(_, a), Test::EndsWith(_, b))
+        | (Test::Contains(_, a), Test::Contains(_, b)) => a.cmp(b),
+        (Test::Like(_, a), Test::Like(_, b)) | (Test::Matches(_, a), Test::Matches(_, b)) => {
+            a.cmp(b)
+        }
         (Test::Number(_, op_a, a), Test::Number(_, op_b, b)) => {
             (*op_a as u8, a).cmp(&(*op_b as u8, b))
         }

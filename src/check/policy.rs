@@ -18,6 +18,10 @@ pub struct TierId(pub u8);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RuleId(pub u16);
 
+/// Position of a model in the policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ModelId(pub u8);
+
 /// Nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Nanos(pub u64);
@@ -83,7 +87,18 @@ pub enum Test {
     StartsWith(Attribute, String),
     /// A path equals one of these or lies below it, component by component.
     Under(Attribute, Arc<BTreeSet<String>>),
-    /// A number compared (Count as is, Duration in nanoseconds).
+    /// Text ends with this.
+    EndsWith(Attribute, String),
+    /// Text has this inside.
+    Contains(Attribute, String),
+    /// Text fits a glob, as a whole: `*` any characters, `?` one, `[a-z]` and
+    /// `[!a-z]` one of a class, `\\` the next one itself.
+    Like(Attribute, Arc<str>),
+    /// Text has a part that a regular expression fits (the syntax of the crate
+    /// `regex`, which matches in linear time).
+    Matches(Attribute, Arc<str>),
+    /// A number compared (Count as is, Duration in nanoseconds, Ratio in parts
+    /// per million).
     Number(Attribute, Compare, i64),
     /// A number is one of these.
     NumberIn(Attribute, Arc<BTreeSet<i64>>),
@@ -98,10 +113,58 @@ impl Test {
             Self::TextIn(attribute, _)
             | Self::StartsWith(attribute, _)
             | Self::Under(attribute, _)
+            | Self::EndsWith(attribute, _)
+            | Self::Contains(attribute, _)
+            | Self::Like(attribute, _)
+            | Self::Matches(attribute, _)
             | Self::Number(attribute, _, _)
             | Self::NumberIn(attribute, _)
             | Self::IsTrue(attribute) => *attribute,
         }
+    }
+
+    /// Whether it looks inside of a text, further than names and prefixes do.
+    pub fn is_pattern(&self) -> bool {
+        matches!(
+            self,
+            Self::EndsWith(..) | Self::Contains(..) | Self::Like(..) | Self::Matches(..)
+        )
+    }
+}
+
+/// The value of an attribute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// Of a text.
+    Text(String),
+    /// Of a number: a count as it is, a duration in nanoseconds, a ratio in
+    /// parts per million.
+    Number(i64),
+    /// Of a truth value.
+    Truth(bool),
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(truth: bool) -> Self {
+        Self::Truth(truth)
     }
 }
 
@@ -116,6 +179,9 @@ pub enum Cond {
     Not(Box<Cond>),
     /// A test, and where it stands.
     Test(Test, Span),
+    /// What a model says, compared with parts per million, and where that
+    /// stands. Unknown while no engine runs the model.
+    Model(ModelId, Compare, i64, Span),
 }
 
 /// One rule.
@@ -141,6 +207,24 @@ pub struct Lottery {
     pub between: Between,
 }
 
+/// One `test` block: a task, and where the policy must send it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestCase {
+    /// What it is called.
+    pub name: String,
+    /// What is known of the task; everything else is unknown.
+    pub values: Vec<(Attribute, Value)>,
+    /// The tier that is expected.
+    pub tier: TierId,
+    /// The rule that is expected to decide, if that matters.
+    pub rule: Option<RuleId>,
+    /// The `expect` statement.
+    pub span: Span,
+    /// The line of the block, counted from 1, in the file of
+    /// [`TestCase::span`].
+    pub line: u32,
+}
+
 /// A valid policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -150,6 +234,7 @@ pub struct Policy {
     pub(super) tiers: Vec<Tier>,
     pub(super) rules: Vec<Rule>,
     pub(super) lottery: Lottery,
+    pub(super) tests: Vec<TestCase>,
 }
 
 impl Policy {
@@ -182,6 +267,11 @@ impl Policy {
     /// The rules in the order of the text, `otherwise` last.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
+    }
+
+    /// The `test` blocks in the order of the text.
+    pub fn tests(&self) -> &[TestCase] {
+        &self.tests
     }
 
     /// The `lottery` block, or its defaults.

@@ -111,6 +111,8 @@ fn expand(
 ) -> Option<Vec<Conjunction>> {
     Some(match cond {
         Cond::Not(inner) => expand(inner, !wanted, space, left)?,
+        // What a model says cannot be foreseen.
+        Cond::Model(..) => return None,
         Cond::Test(test, _) => {
             let attribute = test.attribute();
             let mask = space

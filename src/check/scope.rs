@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::attribute::Attribute;
 use super::limits::{Budget, MOST_SET_NUMBERS};
-use super::schema::LATER_ATTRIBUTES;
 use super::sink::{Sink, meant, nearest};
 use super::types::{self, Value};
 use crate::diag::{Code, Diagnostic, Span, shown};
@@ -114,7 +113,7 @@ impl Scope {
         if !proper(name, sink) {
             return;
         }
-        if Attribute::by_name(&name.text).is_some() || LATER_ATTRIBUTES.contains(&&*name.text) {
+        if Attribute::by_name(&name.text).is_some() {
             sink.push(
                 Diagnostic::new(
                     Code::E0225,

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::terminal::{Align, table};
 use super::{Exit, Format, Terminal, fail};
-use crate::check::schema::{BLOCKS, BlockKind, Field, FieldType, LATER_ATTRIBUTES, LATER_FIELDS};
+use crate::check::schema::{BLOCKS, BlockKind, Field, FieldType, LATER_FIELDS};
 use crate::check::{ATTRIBUTES, About, Attribute, Source, Type};
 use crate::diag::{Code, codes, shown};
 
@@ -67,10 +67,9 @@ fn field(topic: &str) -> Option<(&'static BlockKind, &'static Field)> {
 }
 
 fn is_later(topic: &str) -> bool {
-    LATER_ATTRIBUTES.contains(&topic)
-        || LATER_FIELDS
-            .iter()
-            .any(|(block, field)| topic == *field || topic == format!("{block}.{field}"))
+    LATER_FIELDS
+        .iter()
+        .any(|(block, field)| topic == *field || topic == format!("{block}.{field}"))
 }
 
 fn takes(ty: FieldType) -> String {
@@ -230,6 +229,7 @@ fn type_word(ty: Type) -> &'static str {
         Type::Text => "text",
         Type::Count => "number",
         Type::Duration => "duration",
+        Type::Ratio => "ratio",
         Type::Bool => "true or false",
     }
 }
@@ -238,5 +238,6 @@ fn source_words(source: Source) -> &'static str {
     match source {
         Source::Kernel => "to the kernel, whenever it changes",
         Source::Agent => "to the agent, which tells the kernel; unknown until it has",
+        Source::System => "to the agent, once a second, for the whole machine",
     }
 }

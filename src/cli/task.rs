@@ -8,7 +8,6 @@
 
 use thiserror::Error;
 
-use crate::check::schema::LATER_ATTRIBUTES;
 use crate::check::{ATTRIBUTES, About, Attribute, COMM_BYTES, Type};
 use crate::diag::shown;
 use crate::eval::Task;
@@ -50,10 +49,6 @@ fn attribute(key: &str) -> Result<&'static About, TaskError> {
         return Ok(attribute.about());
     }
     let lower = key.to_lowercase();
-    if LATER_ATTRIBUTES.contains(&lower.as_str()) {
-        let message = format!("the attribute `{lower}` is not in this version");
-        return Err(error(message, Some(all_of_them())));
-    }
     let near = ATTRIBUTES
         .iter()
         .map(|about| (strsim::damerau_levenshtein(about.name, &lower), about.name))
@@ -102,13 +97,7 @@ fn set(task: &mut Task, about: &About, value: &str) -> Result<(), TaskError> {
     match about.ty {
         Type::Text => {
             check_text(about, value)?;
-            let slot = match about.attribute {
-                Attribute::Comm => &mut task.comm,
-                Attribute::Exe => &mut task.exe,
-                Attribute::Cgroup => &mut task.cgroup,
-                _ => return Ok(()),
-            };
-            *slot = Some(value.to_owned());
+            task.set(about.attribute, value);
         }
         Type::Bool => {
             let value = match value {
@@ -121,13 +110,12 @@ fn set(task: &mut Task, about: &About, value: &str) -> Result<(), TaskError> {
                     ));
                 }
             };
-            if about.attribute == Attribute::Kthread {
-                task.kthread = Some(value);
-            }
+            task.set(about.attribute, value);
         }
-        Type::Count | Type::Duration => {
+        Type::Count | Type::Duration | Type::Ratio => {
             let number = match about.ty {
                 Type::Duration => duration(name, value)?,
+                Type::Ratio => ratio(name, value)?,
                 _ => value.parse().map_err(|_| {
                     error(
                         format!("`{name}` is a number, not `{}`", shown(value)),
@@ -141,6 +129,10 @@ fn set(task: &mut Task, about: &About, value: &str) -> Result<(), TaskError> {
                 let value = shown(value);
                 return Err(error(
                     match about.ty {
+                        Type::Ratio => {
+                            let (low, high) = (low / 10_000, high / 10_000);
+                            format!("`{name}` is a ratio from {low}% to {high}%, not {value}")
+                        }
                         Type::Duration => {
                             format!(
                                 "`{name}` is a duration, which is never negative, not `{value}`"
@@ -151,14 +143,7 @@ fn set(task: &mut Task, about: &About, value: &str) -> Result<(), TaskError> {
                     None,
                 ));
             }
-            let slot = match about.attribute {
-                Attribute::Nice => &mut task.nice,
-                Attribute::Uid => &mut task.uid,
-                Attribute::RuntimeAvg => &mut task.runtime_avg,
-                Attribute::WakeRate => &mut task.wake_rate,
-                _ => return Ok(()),
-            };
-            *slot = Some(number);
+            task.set(about.attribute, number);
         }
     }
     Ok(())
@@ -241,6 +226,26 @@ fn duration(name: &str, value: &str) -> Result<i64, TaskError> {
         })
 }
 
+/// `80%` or `12.5%`, in parts per million.
+fn ratio(name: &str, value: &str) -> Result<i64, TaskError> {
+    let parts = value.strip_suffix('%').and_then(|number| {
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        if !digits(whole) || !digits(fraction) || fraction.len() > 4 {
+            return None;
+        }
+        let whole: i64 = whole.parse().ok()?;
+        let fraction: i64 = format!("{fraction:0<4}").parse().ok()?;
+        whole.checked_mul(10_000)?.checked_add(fraction)
+    });
+    parts.ok_or_else(|| {
+        error(
+            format!("`{name}` is a ratio like 80%, not `{}`", shown(value)),
+            divided(name, value),
+        )
+    })
+}
+
 fn pairs(text: &str) -> Result<Vec<(String, String)>, TaskError> {
     let mut pairs = Vec::new();
     let mut rest = text.trim_start();
@@ -318,16 +323,15 @@ mod tests {
         .unwrap();
         assert_eq!(
             task,
-            Task {
-                comm: Some("nginx".into()),
-                exe: Some("/usr/sbin/nginx".into()),
-                nice: Some(-5),
-                uid: Some(33),
-                kthread: Some(false),
-                cgroup: Some("/system.slice/nginx.service".into()),
-                runtime_avg: Some(2_000_000),
-                wake_rate: Some(100),
-            }
+            Task::default()
+                .with(Attribute::Comm, "nginx")
+                .with(Attribute::Exe, "/usr/sbin/nginx")
+                .with(Attribute::Nice, -5)
+                .with(Attribute::Uid, 33)
+                .with(Attribute::Kthread, false)
+                .with(Attribute::Cgroup, "/system.slice/nginx.service")
+                .with(Attribute::RuntimeAvg, 2_000_000)
+                .with(Attribute::WakeRate, 100)
         );
     }
 
@@ -338,7 +342,10 @@ mod tests {
 
     #[test]
     fn quotes_hold_spaces_together() {
-        let comm = |text| parse_task(text).unwrap().comm.unwrap();
+        let comm = |text| {
+            let task = parse_task(text).unwrap();
+            task.text(Attribute::Comm).unwrap().to_owned()
+        };
         assert_eq!(comm("comm='Web Content' nice=0"), "Web Content");
         assert_eq!(comm(r#"comm="a \"b\" \\""#), r#"a "b" \"#);
         assert_eq!(comm("comm=a=b"), "a=b");

@@ -77,6 +77,7 @@ fn collect<'a>(cond: &'a Cond, task: &Task, outcome: Truth, found: &mut Vec<&'a 
     match cond {
         Cond::Not(inner) => collect(inner, task, outcome.not(), found),
         Cond::Test(test, _) => found.push(test),
+        Cond::Model(..) => {}
         Cond::And(parts) => forced(parts, task, outcome, Truth::True, found),
         Cond::Or(parts) => forced(parts, task, outcome, Truth::False, found),
     }
@@ -111,6 +112,7 @@ fn describe(test: &Test, task: &Task) -> String {
     let value = match attribute.about().ty {
         Type::Text => task.text(attribute).map(|value| format!("\"{value}\"")),
         Type::Duration => task.number(attribute).map(duration),
+        Type::Ratio => task.number(attribute).map(percent),
         Type::Count => task.number(attribute).map(|value| value.to_string()),
         Type::Bool => task.truth(attribute).map(|value| value.to_string()),
     }
@@ -143,6 +145,7 @@ fn describe(test: &Test, task: &Task) -> String {
         Test::Number(_, compare, with) => {
             let with = match attribute.about().ty {
                 Type::Duration => duration(*with),
+                Type::Ratio => percent(*with),
                 _ => with.to_string(),
             };
             let sign = match compare {
@@ -157,6 +160,22 @@ fn describe(test: &Test, task: &Task) -> String {
                 if is { "" } else { "not " }
             )
         }
+        Test::EndsWith(_, suffix) => format!(
+            "{attribute} is {value}, which {} with \"{suffix}\"",
+            if is { "ends" } else { "does not end" }
+        ),
+        Test::Contains(_, part) => format!(
+            "{attribute} is {value}, which {} \"{part}\"",
+            if is { "contains" } else { "does not contain" }
+        ),
+        Test::Like(_, glob) => format!(
+            "{attribute} is {value}, {} \"{glob}\"",
+            if is { "like" } else { "not like" }
+        ),
+        Test::Matches(_, regex) => format!(
+            "{attribute} is {value}, which {} \"{regex}\"",
+            if is { "matches" } else { "does not match" }
+        ),
         Test::IsTrue(_) => format!("{attribute} is {value}"),
     }
 }
@@ -178,6 +197,11 @@ fn duration(nanos: i64) -> String {
         1_000_000..1_000_000_000 => trim(value / 1e6, "ms"),
         _ => trim(value / 1e9, "s"),
     }
+}
+
+/// Parts per million as a percentage.
+fn percent(parts: i64) -> String {
+    trim(parts as f64 / 1e4, "%")
 }
 
 fn trim(value: f64, unit: &str) -> String {

@@ -96,6 +96,7 @@ pub(crate) fn truth(cond: &Cond, task: &Task) -> Truth {
             .fold(Truth::False, |any, part| any.or(truth(part, task))),
         Cond::Not(inner) => truth(inner, task).not(),
         Cond::Test(test, _) => holds(test, task),
+        Cond::Model(..) => Truth::Unknown,
     }
 }
 
@@ -108,6 +109,14 @@ fn holds(test: &Test, task: &Task) -> Truth {
         Test::Under(attribute, members) => text(task, *attribute, |value| {
             members.iter().any(|member| is_under(value, member))
         }),
+        Test::EndsWith(attribute, suffix) => {
+            text(task, *attribute, |value| value.ends_with(suffix.as_str()))
+        }
+        Test::Contains(attribute, part) => {
+            text(task, *attribute, |value| value.contains(part.as_str()))
+        }
+        Test::Like(attribute, glob) => text(task, *attribute, |value| like(value, glob)),
+        Test::Matches(attribute, regex) => text(task, *attribute, |value| matches(value, regex)),
         Test::Number(attribute, compare, with) => number(task, *attribute, |value| match compare {
             Compare::Eq => value == *with,
             Compare::Lt => value < *with,
@@ -140,9 +149,119 @@ fn is_under(path: &str, top: &str) -> bool {
         .all(|wanted| components.next() == Some(wanted))
 }
 
+/// Whether a glob fits a text as a whole.
+fn like(text: &str, glob: &str) -> bool {
+    let (text, glob): (Vec<char>, Vec<char>) = (text.chars().collect(), glob.chars().collect());
+    fits(&text, &glob)
+}
+
+/// Tries a star short first and longer then: what is left of the text is tried
+/// again only at the last star, so the work is at most the product of both.
+fn fits(text: &[char], glob: &[char]) -> bool {
+    let (mut at, mut from) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    loop {
+        match glob.get(from) {
+            Some('*') => {
+                star = Some((at, from));
+                from += 1;
+                continue;
+            }
+            None if at == text.len() => return true,
+            Some(_) if at < text.len() => {
+                if let Some(next) = one(text.get(at).copied(), glob, from) {
+                    (at, from) = (at + 1, next);
+                    continue;
+                }
+            }
+            _ => {}
+        }
+        match star {
+            Some((begun, position)) if begun < text.len() => {
+                star = Some((begun + 1, position));
+                (at, from) = (begun + 1, position + 1);
+            }
+            _ => return false,
+        }
+    }
+}
+
+/// Where the glob goes on behind the piece at `from`, if that piece fits one
+/// character.
+fn one(c: Option<char>, glob: &[char], from: usize) -> Option<usize> {
+    let c = c?;
+    match *glob.get(from)? {
+        '?' => Some(from + 1),
+        '\\' => (*glob.get(from + 1)? == c).then_some(from + 2),
+        '[' => {
+            let mut at = from + 1;
+            let negated = glob.get(at) == Some(&'!');
+            at += usize::from(negated);
+            let first = at;
+            let mut found = false;
+            loop {
+                let low = match *glob.get(at)? {
+                    ']' if at > first => break,
+                    '\\' => {
+                        at += 1;
+                        *glob.get(at)?
+                    }
+                    low => low,
+                };
+                at += 1;
+                let mut high = low;
+                if glob.get(at) == Some(&'-') && glob.get(at + 1).is_some_and(|c| *c != ']') {
+                    at += 1;
+                    if glob.get(at) == Some(&'\\') {
+                        at += 1;
+                    }
+                    high = *glob.get(at)?;
+                    at += 1;
+                }
+                found |= (low..=high).contains(&c);
+            }
+            (found != negated).then_some(at + 1)
+        }
+        other => (other == c).then_some(from + 1),
+    }
+}
+
+/// Whether a regular expression fits a part of the text. The checker has
+/// compiled it before, so it compiles.
+fn matches(text: &str, regex: &str) -> bool {
+    regex::Regex::new(regex).is_ok_and(|regex| regex.is_match(text))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn globs_fit_as_a_whole() {
+        for (glob, fits, fails) in [
+            ("*", vec!["", "a"], vec![]),
+            ("a*b", vec!["ab", "axb", "abb"], vec!["a", "abc", "ba"]),
+            ("*/ninja *", vec!["/usr/bin/ninja -C x"], vec!["ninja -C x"]),
+            ("?", vec!["ü"], vec!["", "ab"]),
+            ("[a-c]x", vec!["bx"], vec!["dx", "x"]),
+            ("[!a-c]", vec!["d", "!"], vec!["a", ""]),
+            ("[]]", vec!["]"], vec!["["]),
+            ("[a-]", vec!["-", "a"], vec!["b"]),
+            ("\\*", vec!["*"], vec!["a", "\\"]),
+            ("a**b*c", vec!["abc", "aXbYc"], vec!["acb"]),
+        ] {
+            for text in fits {
+                assert!(like(text, glob), "{glob} {text}");
+            }
+            for text in fails {
+                assert!(!like(text, glob), "{glob} {text}");
+            }
+        }
+        assert!(!like(
+            &"a".repeat(4_000),
+            &"a*".repeat(200).replace("a*", "*a*b")
+        ));
+    }
 
     #[test]
     fn unknown_is_neither_true_nor_false() {
@@ -155,10 +274,7 @@ mod tests {
         };
         assert_eq!(truth(&test(), &task), Truth::Unknown);
         assert_eq!(truth(&Cond::Not(Box::new(test())), &task), Truth::Unknown);
-        let known = Task {
-            kthread: Some(true),
-            ..Task::default()
-        };
+        let known = Task::default().with(Attribute::Kthread, true);
         assert_eq!(
             truth(&Cond::Or(vec![test(), Cond::Not(Box::new(test()))]), &known),
             Truth::True

@@ -1,55 +1,62 @@
 //! A task as a policy sees it: one value, or none, for each attribute.
 
-use crate::check::Attribute;
+use std::collections::BTreeMap;
 
-/// The attributes of one task. `None` is *unknown*: every condition on an
-/// unknown attribute is false, and so is its negation.
+use crate::check::{Attribute, Value};
+
+/// The attributes of one task. What has no value here is *unknown*: every
+/// condition on an unknown attribute is false, and so is its negation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Task {
-    /// At most 15 bytes, without NUL.
-    pub comm: Option<String>,
-    /// Absolute path.
-    pub exe: Option<String>,
-    /// -20 to 19.
-    pub nice: Option<i64>,
-    /// Effective user id.
-    pub uid: Option<i64>,
-    /// Kernel thread.
-    pub kthread: Option<bool>,
-    /// Path in the cgroup v2 hierarchy, from its root: `/` or `/a/b`.
-    pub cgroup: Option<String>,
-    /// Nanoseconds.
-    pub runtime_avg: Option<i64>,
-    /// Wake-ups per second.
-    pub wake_rate: Option<i64>,
+    values: BTreeMap<Attribute, Value>,
 }
 
 impl Task {
+    /// The same task with this value.
+    #[must_use]
+    pub fn with(mut self, attribute: Attribute, value: impl Into<Value>) -> Self {
+        self.set(attribute, value);
+        self
+    }
+
+    /// Gives an attribute its value.
+    pub fn set(&mut self, attribute: Attribute, value: impl Into<Value>) {
+        self.values.insert(attribute, value.into());
+    }
+
+    /// The attributes that are known, in their order, each with its value.
+    pub fn values(&self) -> impl Iterator<Item = (Attribute, &Value)> {
+        self.values
+            .iter()
+            .map(|(attribute, value)| (*attribute, value))
+    }
+
+    /// The value of an attribute.
+    pub fn value(&self, attribute: Attribute) -> Option<&Value> {
+        self.values.get(&attribute)
+    }
+
     /// The value of a text attribute.
     pub fn text(&self, attribute: Attribute) -> Option<&str> {
-        match attribute {
-            Attribute::Comm => self.comm.as_deref(),
-            Attribute::Exe => self.exe.as_deref(),
-            Attribute::Cgroup => self.cgroup.as_deref(),
+        match self.value(attribute) {
+            Some(Value::Text(text)) => Some(text),
             _ => None,
         }
     }
 
-    /// The value of a number attribute.
+    /// The value of a number attribute: a count, a duration in nanoseconds or a
+    /// ratio in parts per million.
     pub fn number(&self, attribute: Attribute) -> Option<i64> {
-        match attribute {
-            Attribute::Nice => self.nice,
-            Attribute::Uid => self.uid,
-            Attribute::RuntimeAvg => self.runtime_avg,
-            Attribute::WakeRate => self.wake_rate,
+        match self.value(attribute) {
+            Some(Value::Number(number)) => Some(*number),
             _ => None,
         }
     }
 
     /// The value of a truth attribute.
     pub fn truth(&self, attribute: Attribute) -> Option<bool> {
-        match attribute {
-            Attribute::Kthread => self.kthread,
+        match self.value(attribute) {
+            Some(Value::Truth(truth)) => Some(*truth),
             _ => None,
         }
     }

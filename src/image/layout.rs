@@ -28,7 +28,7 @@ pub const ROWS_MAX: usize = 65_536;
 /// The class of a value that the agent has not told.
 pub const ROW_UNKNOWN: u32 = u32::MAX;
 /// Attributes.
-pub const ATTRS: usize = 8;
+pub const ATTRS: usize = 32;
 
 /// `struct edict_bank_header`, up to its arrays.
 pub mod head {
@@ -135,7 +135,7 @@ pub mod bank {
 }
 
 const _: () = {
-    assert!(head::SIZE == 56 + 8 * 24 + 16 * 32);
+    assert!(head::SIZE == 56 + 32 * 24 + 16 * 32);
     assert!(bank::NAME_KEY.is_multiple_of(8));
     assert!(bank::WORD.is_multiple_of(8));
     assert!(ATTRS == crate::check::Attribute::COUNT);

@@ -148,23 +148,34 @@ impl Inspection {
             .collect();
         let comm = String::from_utf8_lossy(&comm).into_owned();
         let kthread = number(Attribute::Kthread).is_some_and(|kthread| kthread != 0);
+        let mut task = Task::default()
+            .with(Attribute::Comm, comm.as_str())
+            .with(Attribute::Kthread, kthread);
+        for attribute in [
+            Attribute::Nice,
+            Attribute::Uid,
+            Attribute::RuntimeAvg,
+            Attribute::WakeRate,
+        ] {
+            if let Some(number) = number(attribute) {
+                task.set(attribute, number);
+            }
+        }
+        if !kthread
+            && told(Attribute::Exe)
+            && let Some(exe) = rows.exe(tgid)
+        {
+            task.set(Attribute::Exe, exe);
+        }
+        if told(Attribute::Cgroup)
+            && let Some(cgroup) = rows.cgroup(word64(bytes, 16))
+        {
+            task.set(Attribute::Cgroup, cgroup);
+        }
         Self {
             pid,
             tgid,
-            task: Task {
-                comm: Some(comm.clone()),
-                exe: (!kthread && told(Attribute::Exe))
-                    .then(|| rows.exe(tgid))
-                    .flatten(),
-                nice: number(Attribute::Nice),
-                uid: number(Attribute::Uid),
-                kthread: Some(kthread),
-                cgroup: told(Attribute::Cgroup)
-                    .then(|| rows.cgroup(word64(bytes, 16)))
-                    .flatten(),
-                runtime_avg: number(Attribute::RuntimeAvg),
-                wake_rate: number(Attribute::WakeRate),
-            },
+            task,
             comm,
             rule: RuleId(word32(bytes, 24) as u16),
             tier: TierId(word32(bytes, 28) as u8),

@@ -46,6 +46,8 @@ pub(super) fn expand(when: Option<&Cond>, room: usize) -> Option<Vec<Vec<Literal
 fn disjunction(cond: &Cond, negated: bool, room: usize) -> Option<Vec<Vec<Literal>>> {
     match cond {
         Cond::Not(inner) => disjunction(inner, !negated, room),
+        // Unknown, and so is its negation.
+        Cond::Model(..) => Some(Vec::new()),
         Cond::Test(test, _) => Some(vec![vec![Literal {
             test: test.clone(),
             negated,

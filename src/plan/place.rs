@@ -15,6 +15,6 @@ pub enum Placement {
 pub(super) fn place(attribute: Attribute) -> Placement {
     match attribute.about().source {
         Source::Kernel => Placement::Kernel,
-        Source::Agent => Placement::Agent,
+        Source::Agent | Source::System => Placement::Agent,
     }
 }

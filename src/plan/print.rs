@@ -153,6 +153,8 @@ impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.0.about().ty, u64::try_from(self.1)) {
             (Type::Duration, Ok(nanos)) => write!(f, "{}", Time(Nanos(nanos))),
+            (Type::Ratio, _) if self.1 % 10_000 == 0 => write!(f, "{}%", self.1 / 10_000),
+            (Type::Ratio, _) => write!(f, "{} ppm", self.1),
             _ => write!(f, "{}", self.1),
         }
     }
@@ -210,6 +212,10 @@ impl fmt::Display for Literal {
                     members.iter().map(|m| Value(*attribute, *m).to_string()),
                 )
             }
+            Test::EndsWith(attribute, suffix) => write!(f, "{not}{attribute} ends with {suffix:?}"),
+            Test::Contains(attribute, part) => write!(f, "{not}{attribute} contains {part:?}"),
+            Test::Like(attribute, glob) => write!(f, "{not}{attribute} like {glob:?}"),
+            Test::Matches(attribute, regex) => write!(f, "{not}{attribute} matches {regex:?}"),
             Test::IsTrue(attribute) => write!(f, "{not}{attribute}"),
         }
     }

@@ -93,11 +93,9 @@ impl Scheduler for Pretend {
             pid,
             tgid: pid,
             comm: comm.into(),
-            task: Task {
-                comm: Some(comm.into()),
-                nice: Some(-5),
-                ..Task::default()
-            },
+            task: Task::default()
+                .with(Attribute::Comm, comm)
+                .with(Attribute::Nice, -5),
             tier: TierId(0),
             rule: RuleId(0),
             generation: self.generation,
@@ -107,7 +105,8 @@ impl Scheduler for Pretend {
             100 => Some(seen("nginx", "ext")),
             300 => {
                 let mut hostile = seen("\u{1b}[2J\u{202e}x", "ext");
-                hostile.task.exe = Some("/tmp/a\n  by rule edge\u{9b}2J".into());
+                let exe = "/tmp/a\n  by rule edge\u{9b}2J";
+                hostile.task.set(Attribute::Exe, exe);
                 Some(hostile)
             }
             200 => Some(seen("migration/0", "rt")),

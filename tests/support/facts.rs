@@ -20,7 +20,7 @@ impl Facts {
     pub fn new(task: &Task, image: &Image) -> Self {
         let mut facts = Self::default();
         let mut know = |attribute: Attribute| facts.known |= 1 << attribute as u32;
-        if let Some(comm) = &task.comm {
+        if let Some(comm) = task.text(Attribute::Comm) {
             know(Attribute::Comm);
             let mut bytes = [0_u8; 16];
             bytes[..comm.len()].copy_from_slice(comm.as_bytes());
@@ -47,15 +47,15 @@ impl Facts {
                 facts.number[attribute as usize] = value;
             }
         }
-        if let Some(kthread) = task.kthread {
+        if let Some(kthread) = task.truth(Attribute::Kthread) {
             facts.known |= 1 << Attribute::Kthread as u32;
             facts.number[Attribute::Kthread as usize] = i64::from(kthread);
         }
         facts
     }
 
-    pub fn bytes(&self) -> [u8; 120] {
-        let mut bytes = [0; 120];
+    pub fn bytes(&self) -> [u8; 408] {
+        let mut bytes = [0; 408];
         let mut at = 0;
         let mut put = |piece: &[u8]| {
             bytes[at..at + piece.len()].copy_from_slice(piece);

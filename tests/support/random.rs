@@ -5,7 +5,7 @@
 //! decided at their edge.
 
 use super::rng::Rng;
-use edict::check::{Policy, check_text};
+use edict::check::{Attribute, Policy, check_text};
 use edict::eval::Task;
 
 const COMMS: &[&str] = &[
@@ -219,19 +219,27 @@ fn text_atom(
 
 /// A task near the vocabulary of the policies.
 pub fn task(rng: &mut Rng) -> Task {
-    Task {
-        comm: Some(near_name(rng)),
-        exe: (!rng.one_in(5)).then(|| near_path(rng)),
-        nice: Some((near(rng, NICES)).clamp(-20, 19)),
-        uid: Some(near(rng, UIDS).clamp(0, i64::from(u32::MAX))),
-        kthread: Some(rng.one_in(4)),
-        cgroup: (!rng.one_in(5)).then(|| near_path(rng)),
-        runtime_avg: (!rng.one_in(5)).then(|| {
-            let at = rng.pick(RUNTIMES).1;
-            (at + rng.below(3) as i64 - 1).max(0)
-        }),
-        wake_rate: (!rng.one_in(5)).then(|| near(rng, RATES).max(0)),
+    let mut task = Task::default()
+        .with(Attribute::Comm, near_name(rng))
+        .with(Attribute::Nice, near(rng, NICES).clamp(-20, 19))
+        .with(
+            Attribute::Uid,
+            near(rng, UIDS).clamp(0, i64::from(u32::MAX)),
+        )
+        .with(Attribute::Kthread, rng.one_in(4));
+    for attribute in [Attribute::Exe, Attribute::Cgroup] {
+        if !rng.one_in(5) {
+            task.set(attribute, near_path(rng));
+        }
     }
+    if !rng.one_in(5) {
+        let at = rng.pick(RUNTIMES).1;
+        task.set(Attribute::RuntimeAvg, (at + rng.below(3) as i64 - 1).max(0));
+    }
+    if !rng.one_in(5) {
+        task.set(Attribute::WakeRate, near(rng, RATES).max(0));
+    }
+    task
 }
 
 fn near(rng: &mut Rng, values: &[i64]) -> i64 {

@@ -78,6 +78,10 @@ enum TestKey {
     Texts(usize),
     StartsWith(String),
     Under(usize),
+    EndsWith(String),
+    Contains(String),
+    Like(Arc<str>),
+    Matches(Arc<str>),
     Number(Compare, i64),
     Numbers(usize),
     IsTrue,
@@ -89,6 +93,10 @@ fn key(test: &Test) -> TestKey {
         Test::Under(_, set) => TestKey::Under(Arc::as_ptr(set) as usize),
         Test::NumberIn(_, set) => TestKey::Numbers(Arc::as_ptr(set) as usize),
         Test::StartsWith(_, prefix) => TestKey::StartsWith(prefix.clone()),
+        Test::EndsWith(_, suffix) => TestKey::EndsWith(suffix.clone()),
+        Test::Contains(_, part) => TestKey::Contains(part.clone()),
+        Test::Like(_, glob) => TestKey::Like(Arc::clone(glob)),
+        Test::Matches(_, regex) => TestKey::Matches(Arc::clone(regex)),
         Test::Number(_, compare, value) => TestKey::Number(*compare, *value),
         Test::IsTrue(_) => TestKey::IsTrue,
     }
@@ -108,7 +116,7 @@ fn partition(attribute: Attribute, ty: Type, clauses: &[Clause]) -> AttributePla
     let mut classes = Classes::default();
     let partition = match ty {
         Type::Text => Partition::Text(partition_texts(&tests.tests, &mut classes)),
-        Type::Count | Type::Duration | Type::Bool => {
+        Type::Count | Type::Duration | Type::Ratio | Type::Bool => {
             let listed = if attribute == Attribute::Uid {
                 LISTED_AS_INTERVALS
             } else {

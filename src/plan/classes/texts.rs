@@ -65,7 +65,13 @@ pub(super) fn partition_texts(tests: &[&Test], classes: &mut Classes) -> Texts {
                     set(prefixes.entry(prefix).or_default(), number);
                 }
             }
-            Test::Number(..) | Test::NumberIn(..) | Test::IsTrue(_) => {}
+            Test::EndsWith(..)
+            | Test::Contains(..)
+            | Test::Like(..)
+            | Test::Matches(..)
+            | Test::Number(..)
+            | Test::NumberIn(..)
+            | Test::IsTrue(_) => {}
         }
     }
 
