@@ -26,8 +26,9 @@ use edict::{BROKEN, Desk, EDICT, GOOD, WARNS, golden};
 use serde_json::Value;
 
 /// Every verb, as `--help` lists them.
-const VERBS: [&str; 12] = [
+const VERBS: [&str; 13] = [
     "check",
+    "test",
     "eval",
     "plan",
     "run",

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::policy::{self, count, title};
-use super::{Exit, Format, Terminal};
+use super::policy::{self, Examined, count, title};
+use super::{Exit, Format, Terminal, watching};
 use crate::diag::{self, RenderOptions, Severity, visible};
 
 /// Say whether a policy is valid, and everything that is wrong with it
@@ -16,11 +16,13 @@ Examples:
   edict check policies/desktop
   edict check --format plain policies/*/policy.edict
   edict check --format json --deny-warnings /etc/edict/policy.edict
+  edict check --watch policies/desktop
   generate-policy | edict check -
 
 A directory stands for the `policy.edict` in it, `-` for standard input. What
 is wrong goes to standard output. Exit code 3 if any of the policies is not
-valid.")]
+valid; with --watch, that of the last run. With --watch and `--format json`
+standard output is one document a line.")]
 pub(super) struct CheckArgs {
     /// Policy files, directories with a `policy.edict`, or `-`
     #[arg(required = true, value_name = "PATH")]
@@ -28,27 +30,26 @@ pub(super) struct CheckArgs {
     /// Treat warnings as errors
     #[arg(long)]
     deny_warnings: bool,
+    /// Check again whenever a file changes, until Ctrl-C
+    #[arg(long)]
+    watch: bool,
 }
 
 pub(super) fn run(args: &CheckArgs, terminal: &Terminal) -> Exit {
-    if args
-        .paths
-        .iter()
-        .filter(|path| policy::is_stdin(path))
-        .count()
-        > 1
-    {
-        return super::fail(
-            terminal,
-            "`-` is given twice, but there is one standard input",
-            None,
-        );
+    if let Err(exit) = policy::readable(&args.paths, args.watch, terminal) {
+        return exit;
     }
+    match args.watch {
+        true => watching::again(&args.paths, terminal, |all| report(args, all, terminal)),
+        false => report(args, &policy::examine_all(&args.paths), terminal),
+    }
+}
+
+fn report(args: &CheckArgs, all: &[Examined], terminal: &Terminal) -> Exit {
     let mut ok = true;
     let mut has_errors = false;
     let mut described = Vec::new();
-    for path in &args.paths {
-        let examined = policy::examine(path);
+    for (path, examined) in args.paths.iter().zip(all) {
         let diagnostics = &examined.diagnostics;
         let worst = diagnostics.iter().map(|d| d.severity).min();
         let valid = match worst {

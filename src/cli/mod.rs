@@ -11,6 +11,7 @@
 
 mod check;
 mod completions;
+mod describe;
 mod doctor;
 mod eval;
 mod explain;
@@ -24,6 +25,8 @@ mod status;
 mod stop;
 mod task;
 mod terminal;
+mod test;
+mod watching;
 mod why;
 
 use std::ffi::OsString;
@@ -43,6 +46,8 @@ pub enum Exit {
     Done,
     /// It was not done: wrong arguments, no answer, no such task.
     Failed,
+    /// A test of the policy, or another expectation, failed.
+    Unmet,
     /// The policy is not valid.
     Invalid,
     /// The kernel, or the state of the machine, does not allow it.
@@ -55,6 +60,7 @@ impl Exit {
         match self {
             Self::Done => 0,
             Self::Failed => 1,
+            Self::Unmet => 2,
             Self::Invalid => 3,
             Self::Refused => 4,
         }
@@ -140,6 +146,7 @@ enum Color {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Check(check::CheckArgs),
+    Test(test::TestArgs),
     Eval(eval::EvalArgs),
     Plan(plan::PlanArgs),
     Run(run::RunArgs),
@@ -166,6 +173,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let terminal = Terminal::new(cli.output.format, cli.output.color);
     let exit = match cli.verb {
         Verb::Check(args) => check::run(&args, &terminal),
+        Verb::Test(args) => test::run(&args, &terminal),
         Verb::Eval(args) => eval::run(&args, &terminal),
         Verb::Plan(args) => plan::run(&args, &terminal),
         Verb::Run(args) => run::run(&args, &terminal),

@@ -1,7 +1,7 @@
 //! What every verb that takes a policy begins with.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Exit, Terminal, complain};
 use crate::check::{self, Checked, Policy};
@@ -76,6 +76,32 @@ pub(super) fn examine(path: &Path) -> Examined {
     }
 }
 
+/// Check and compile several policies, in their order.
+pub(super) fn examine_all(paths: &[PathBuf]) -> Vec<Examined> {
+    paths.iter().map(|path| examine(path)).collect()
+}
+
+/// Refuse to read standard input twice, or, where policies are read again and
+/// again, at all.
+pub(super) fn readable(paths: &[PathBuf], watch: bool, terminal: &Terminal) -> Result<(), Exit> {
+    let inputs = paths.iter().filter(|path| is_stdin(path)).count();
+    if watch && inputs > 0 {
+        return Err(super::fail(
+            terminal,
+            "--watch needs files: it looks at them again whenever they change",
+            Some("save the policy, and name the file or its directory"),
+        ));
+    }
+    if inputs > 1 {
+        return Err(super::fail(
+            terminal,
+            "`-` is given twice, but there is one standard input",
+            None,
+        ));
+    }
+    Ok(())
+}
+
 /// The text on standard input, judged as the text of a file is.
 fn read_stdin() -> Result<String, (Box<Diagnostic>, SourceSet)> {
     let refused = |diagnostic, files| Err((Box::new(diagnostic), files));
@@ -117,24 +143,29 @@ pub(super) fn valid(path: &Path, terminal: &Terminal) -> Result<(Built, SourceSe
     } = examine(path);
     match built {
         Some(built) => {
-            if terminal.format() != super::Format::Json {
-                warn(terminal, &diagnostics, &files);
-            }
+            warn(terminal, &diagnostics, &files);
             Ok((built, files))
         }
         None => Err(complain(terminal, &diagnostics, &files, Exit::Invalid)),
     }
 }
 
-/// Say warnings and notes, without making a failure of them.
-fn warn(terminal: &Terminal, diagnostics: &[Diagnostic], files: &SourceSet) {
+/// Complain to people; for programs the complaints are in the document.
+pub(super) fn say(terminal: &Terminal, diagnostics: &[Diagnostic], files: &SourceSet) {
+    if terminal.format() != super::Format::Json {
+        complain(terminal, diagnostics, files, Exit::Done);
+    }
+}
+
+/// Say warnings and notes to people, without making a failure of them.
+pub(super) fn warn(terminal: &Terminal, diagnostics: &[Diagnostic], files: &SourceSet) {
     let mild: Vec<_> = diagnostics
         .iter()
         .filter(|diagnostic| diagnostic.severity != Severity::Error)
         .cloned()
         .collect();
     if !mild.is_empty() {
-        complain(terminal, &mild, files, Exit::Done);
+        say(terminal, &mild, files);
     }
 }
 

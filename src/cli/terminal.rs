@@ -1,6 +1,7 @@
 //! Where output goes, and how it may look there.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::OnceLock;
 
@@ -16,6 +17,8 @@ pub(super) struct Terminal {
     color_errors: bool,
     width: usize,
     lost: OnceLock<io::Error>,
+    unread: Cell<bool>,
+    in_lines: Cell<bool>,
 }
 
 /// Columns where nothing is known.
@@ -36,6 +39,8 @@ impl Terminal {
             color_errors: decide(io::stderr().is_terminal()),
             width: width(),
             lost: OnceLock::new(),
+            unread: Cell::new(false),
+            in_lines: Cell::new(false),
         }
     }
 
@@ -65,11 +70,23 @@ impl Terminal {
     /// else that keeps a result from its reader is a failure.
     fn write(&self, text: &str) {
         let mut out = io::stdout().lock();
-        if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush())
-            && error.kind() != ErrorKind::BrokenPipe
-        {
-            let _ = self.lost.set(error);
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => self.unread.set(true),
+            Err(error) => {
+                let _ = self.lost.set(error);
+            }
         }
+    }
+
+    /// Whether nobody reads the results any more.
+    pub(super) fn is_unread(&self) -> bool {
+        self.unread.get() || self.lost.get().is_some()
+    }
+
+    /// From now on each document is a line, because there will be many.
+    pub(super) fn one_document_a_line(&self) {
+        self.in_lines.set(true);
     }
 
     /// Why a result did not reach its reader.
@@ -79,13 +96,16 @@ impl Terminal {
 
     /// A result for programs: one document.
     pub(super) fn json(&self, value: &impl Serialize) {
+        if self.in_lines.get() {
+            self.json_line(value);
+            return;
+        }
         // Only maps with keys that are no strings could fail.
         let text = serde_json::to_string_pretty(value).unwrap_or_default();
         self.write(&format!("{text}\n"));
     }
 
     /// A result for programs that is one of many: one document a line.
-    #[cfg(feature = "live")]
     pub(super) fn json_line(&self, value: &impl Serialize) {
         let text = serde_json::to_string(value).unwrap_or_default();
         self.write(&format!("{text}\n"));

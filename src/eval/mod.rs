@@ -10,6 +10,7 @@
 //! also explains: [`explain()`] says of each rule why it did or did not match.
 
 mod explain;
+pub mod suite;
 mod task;
 
 pub use explain::{Explanation, Step, explain};

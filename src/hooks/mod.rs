@@ -1,4 +1,8 @@
-//! Agent-side work that a policy asks for.
+//! Agent-side work that a policy asks for, and readers of `/proc` and `/sys`
+//! that need no kernel half.
 
+pub mod cgroup;
 #[cfg(feature = "live")]
 pub mod classify;
+pub mod system;
+pub mod topology;

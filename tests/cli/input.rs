@@ -209,8 +209,9 @@ fn explain_knows_fields_and_what_is_not_there_yet() {
         let name = field["name"].as_str().unwrap();
         assert_eq!(desk.json(&["explain", name], 0)["field"], name);
     }
-    for topic in ["user", "cmdline", "lottery.refill"] {
-        let out = desk.run(&["explain", topic]);
+    for (block, field) in edict::check::schema::LATER_FIELDS {
+        let topic = format!("{block}.{field}");
+        let out = desk.run(&["explain", &topic]);
         assert_eq!(out.code, 1);
         assert!(
             out.stderr
