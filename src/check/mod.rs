@@ -18,6 +18,12 @@ mod limits;
 mod literals;
 mod misfit;
 mod partition;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "conditions do not use all of it yet"
+)]
+mod pattern;
 mod policy;
 mod reach;
 mod rules;
@@ -39,6 +45,7 @@ pub use limits::{
     MOST_SET_NUMBERS, MOST_TIERS,
 };
 pub use literals::COMM_BYTES;
+pub use pattern::{Patterns, TextClass, TooComplex};
 pub use policy::*;
 pub use types::LONGEST_TEXT;
 

@@ -45,6 +45,7 @@ fn holds(cond: &Cond, task: &[(Attribute, Value)]) -> Option<bool> {
                 Some(false)
             }
         }
+        Cond::Model(..) => None,
         Cond::Test(test, _) => {
             let (_, value) = task.iter().find(|(a, _)| *a == test.attribute())?;
             match (test, value) {
@@ -113,6 +114,7 @@ fn values(attribute: Attribute) -> Vec<Value> {
             all.push(Value::Unknown);
             all
         }
+        other => panic!("{other}"),
     }
 }
 
@@ -155,6 +157,7 @@ fn any_test(attribute: Attribute) -> BoxedStrategy<Test> {
         Attribute::Uid => number(&[0, 5, 4_294_967_295]),
         Attribute::Kthread => Just(Test::IsTrue(attribute)).boxed(),
         Attribute::RuntimeAvg | Attribute::WakeRate => number(&[0, 5]),
+        other => panic!("{other}"),
     }
 }
 
