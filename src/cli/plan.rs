@@ -92,10 +92,10 @@ fn document(plan: &Plan, image: &Image) -> Value {
                     Placement::Kernel => "kernel",
                     Placement::Agent => "agent",
                 },
-                // The last row is that of what is not known.
-                "classes": planned.rows.len().saturating_sub(1),
+                "classes": planned.classes(),
                 "kind": match planned.partition {
                     Partition::Text(_) => "text",
+                    Partition::Pattern(_) => "pattern",
                     Partition::Number(_) => "number",
                 },
             })

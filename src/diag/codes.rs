@@ -121,6 +121,7 @@ catalogue! {
     E0407 "nested too deeply";
     E0408 "text too long";
     E0409 "too many classes of values";
+    E0420 "too many comparisons in all clauses";
     E0501 "a block that is not in this version";
     E0502 "an operator that is not in this version";
     E0503 "an attribute that is not in this version";

@@ -16,9 +16,9 @@ mod rows;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::check::{Attribute, Between, Order};
+use crate::check::{Attribute, Between, Order, RuleId};
 use crate::diag::{Code, Diagnostic};
-use crate::plan::{AttributePlan, Partition, Placement, Plan, RuleInfo};
+use crate::plan::{AttributePlan, ClassId, Partition, Placement, Plan, RuleInfo, Slot};
 use bytes::Bytes;
 use layout::{attr, bank, clause, head, tier};
 use rows::Rows;
@@ -52,11 +52,11 @@ pub struct TierInfo {
     pub max_wait_ns: Option<u64>,
 }
 
-/// The classes of an attribute that the agent evaluates, as rows of the bank.
+/// The classes of what the agent evaluates, as rows of the bank.
 #[derive(Debug, Clone)]
 struct AgentTable {
-    attribute: Attribute,
-    partition: Partition,
+    /// How values become classes.
+    planned: AttributePlan,
     rows: Vec<u32>,
     unknown: u32,
 }
@@ -90,21 +90,24 @@ impl Image {
         self.uses & bit(attribute) != 0
     }
 
-    /// The row for a value of an attribute that the agent evaluates;
-    /// [`layout::ROW_UNKNOWN`] for any other attribute.
-    pub fn agent_row(&self, attribute: Attribute, value: &str) -> u32 {
-        let Some(table) = self.agent.iter().find(|t| t.attribute == attribute) else {
+    /// The row for a text that the agent evaluates; [`layout::ROW_UNKNOWN`] for
+    /// a slot that the policy does not use or the kernel evaluates.
+    pub fn agent_row(&self, slot: impl Into<Slot>, value: &str) -> u32 {
+        self.row_of(slot.into(), |planned| planned.class_of_text(value))
+    }
+
+    /// The row for a number that the agent evaluates, a truth value as 0 or 1;
+    /// [`layout::ROW_UNKNOWN`] as above.
+    pub fn agent_row_of_number(&self, slot: impl Into<Slot>, value: i64) -> u32 {
+        self.row_of(slot.into(), |planned| planned.class_of_number(value))
+    }
+
+    fn row_of(&self, slot: Slot, class: impl Fn(&AttributePlan) -> ClassId) -> u32 {
+        let Some(table) = self.agent.iter().find(|t| t.planned.slot == slot) else {
             return layout::ROW_UNKNOWN;
         };
-        let class = match &table.partition {
-            Partition::Text(texts) => texts.class(value),
-            Partition::Number(_) => return layout::ROW_UNKNOWN,
-        };
-        table
-            .rows
-            .get(class.0 as usize)
-            .copied()
-            .unwrap_or(table.unknown)
+        let row = table.rows.get(class(&table.planned).0 as usize);
+        row.copied().unwrap_or(table.unknown)
     }
 
     /// The name of the policy.
@@ -149,8 +152,54 @@ fn bit(attribute: Attribute) -> u32 {
 ///
 /// # Errors
 ///
-/// When the plan has more classes, names or intervals than a bank holds.
+/// When the plan has more classes, names or intervals than a bank holds; the
+/// label is on the rule that crosses the limit.
 pub fn emit(plan: &Plan) -> Result<Image, Vec<Diagnostic>> {
+    emit_whole(plan).map_err(|problem| vec![at_rule(plan, problem)])
+}
+
+/// Puts a label on the rule with which a plan becomes too large: what the first
+/// rules need grows with each of them, so it is found by halving.
+fn at_rule(plan: &Plan, problem: TooLarge) -> Diagnostic {
+    let (mut fit, mut exceed) = (0, plan.rules().len());
+    let mut problem = problem;
+    while exceed - fit > 1 {
+        let middle = fit + (exceed - fit) / 2;
+        match emit_whole(&plan.of_first_rules(middle)) {
+            Ok(_) => fit = middle,
+            Err(earlier) => (exceed, problem) = (middle, earlier),
+        }
+    }
+    let rule = u16::try_from(fit)
+        .ok()
+        .and_then(|rule| plan.rule_span(RuleId(rule)));
+    let diagnostic = problem.diagnostic();
+    match rule {
+        Some(span) => diagnostic.label(span, "this rule crosses the limit"),
+        None => diagnostic,
+    }
+}
+
+/// What a bank has no room for.
+struct TooLarge {
+    attribute: Attribute,
+    what: &'static str,
+}
+
+impl TooLarge {
+    fn diagnostic(&self) -> Diagnostic {
+        let Self { attribute, what } = self;
+        Diagnostic::new(
+            Code::E0409,
+            format!("the conditions on `{attribute}` need more {what} than a policy may have"),
+        )
+        .help(format!(
+            "let fewer rules tell values of `{attribute}` apart, for example by joining sets that go to one tier"
+        ))
+    }
+}
+
+fn emit_whole(plan: &Plan) -> Result<Image, TooLarge> {
     let words = plan.clauses().len().div_ceil(64);
     let mut rows = Rows::new(plan.clauses().len());
     let mut bytes = Bytes::new(bank::SIZE);
@@ -160,27 +209,34 @@ pub fn emit(plan: &Plan) -> Result<Image, Vec<Diagnostic>> {
     let mut exact: Vec<(names::Key, u16)> = Vec::new();
 
     for planned in plan.attributes() {
-        uses |= bit(planned.attribute);
         let numbered: Vec<u32> = planned.rows.iter().map(|row| rows.intern(row)).collect();
         if rows.words() > layout::ROW_WORDS_MAX || rows.len() > layout::ROWS_MAX {
             return Err(too_large(planned.attribute, "classes"));
         }
-        let row = |class: crate::plan::ClassId| {
-            numbered.get(class.0 as usize).copied().unwrap_or_default()
-        };
+        let row = |class: ClassId| numbered.get(class.0 as usize).copied().unwrap_or_default();
+        if !planned.slot.is_patterns() {
+            uses |= bit(planned.attribute);
+            let at = head::ATTR + planned.slot.index() * attr::SIZE;
+            bytes.u32(at + attr::ROW_UNKNOWN, row(planned.unknown));
+            if planned.placement == Placement::Agent {
+                bytes.u32(at + attr::ROW_DEFAULT, row(planned.unknown));
+            }
+        }
         let at = head::ATTR + planned.attribute as usize * attr::SIZE;
-        bytes.u32(at + attr::ROW_UNKNOWN, row(planned.unknown));
 
         match (&planned.partition, planned.placement) {
             (_, Placement::Agent) => {
-                bytes.u32(at + attr::ROW_DEFAULT, row(planned.unknown));
                 agent.push(AgentTable {
-                    attribute: planned.attribute,
-                    partition: planned.partition.clone(),
                     unknown: row(planned.unknown),
+                    planned: AttributePlan {
+                        rows: Vec::new(),
+                        ..planned.clone()
+                    },
                     rows: numbered,
                 });
             }
+            // Patterns are the agent's.
+            (Partition::Pattern(_), Placement::Kernel) => {}
             (Partition::Text(texts), Placement::Kernel) => {
                 bytes.u32(at + attr::ROW_DEFAULT, row(texts.default));
                 bytes.u32(at + attr::EXACT, narrow(texts.exact.len()));
@@ -304,7 +360,7 @@ fn write_head(bytes: &mut Bytes, plan: &Plan, uses: u32, words: usize, rows: usi
     }
 }
 
-fn write_names(bytes: &mut Bytes, entries: &[(names::Key, u16)]) -> Result<(), Vec<Diagnostic>> {
+fn write_names(bytes: &mut Bytes, entries: &[(names::Key, u16)]) -> Result<(), TooLarge> {
     let table = names::build(entries).ok_or_else(|| too_large(Attribute::Comm, "names and ids"))?;
     bytes.u64(head::NAME_SEED, table.seed);
     bytes.u32(head::NAME_BUCKETS, narrow(table.displacements.len()));
@@ -325,8 +381,8 @@ fn write_prefixes(
     at: usize,
     planned: &AttributePlan,
     texts: &crate::plan::Texts,
-    row: &dyn Fn(crate::plan::ClassId) -> u32,
-) -> Result<(), Vec<Diagnostic>> {
+    row: &dyn Fn(ClassId) -> u32,
+) -> Result<(), TooLarge> {
     if texts.bounds.len() > layout::PREFIX_BOUNDS_MAX {
         return Err(too_large(planned.attribute, "prefixes"));
     }
@@ -362,14 +418,6 @@ fn narrow16(value: u32) -> u16 {
     u16::try_from(value).unwrap_or(u16::MAX)
 }
 
-fn too_large(attribute: Attribute, what: &str) -> Vec<Diagnostic> {
-    vec![
-        Diagnostic::new(
-            Code::E0409,
-            format!("the conditions on `{attribute}` need more {what} than a policy may have"),
-        )
-        .help(format!(
-            "let fewer rules tell values of `{attribute}` apart, for example by joining sets that go to one tier"
-        )),
-    ]
+fn too_large(attribute: Attribute, what: &'static str) -> TooLarge {
+    TooLarge { attribute, what }
 }

@@ -17,15 +17,18 @@
 
 mod classes;
 mod clauses;
-mod place;
+mod interned;
 mod print;
+mod slot;
 
-pub use classes::{AttributePlan, ClassId, Numbers, Partition, Texts};
+pub use classes::{AttributePlan, Bits, ClassId, Numbers, Partition, PatternTexts, Texts};
 pub use clauses::{Clause, Literal};
-pub use place::Placement;
+pub use slot::{Placement, Slot};
 
 use crate::check::{Lottery, Policy, RuleId, Tier, TierId};
-use crate::diag::{Code, Diagnostic};
+use crate::diag::{Code, Diagnostic, Span};
+use clauses::{LITERALS_MAX, Room, TooMany};
+use interned::Tests;
 
 /// The most clauses a policy may expand to.
 pub const CLAUSES_MAX: usize = 1024;
@@ -48,6 +51,8 @@ pub struct Plan {
     version: Option<String>,
     tiers: Vec<Tier>,
     rules: Vec<RuleInfo>,
+    /// Where each rule stands.
+    spans: Vec<Span>,
     lottery: Lottery,
     clauses: Vec<Clause>,
     attributes: Vec<AttributePlan>,
@@ -84,9 +89,34 @@ impl Plan {
         &self.clauses
     }
 
-    /// The attributes that the policy uses, in the order of their definition.
+    /// What the policy uses, in the order of the slots.
     pub fn attributes(&self) -> &[AttributePlan] {
         &self.attributes
+    }
+
+    /// The plan of one slot; none when no rule asks for it.
+    pub fn slot(&self, slot: Slot) -> Option<&AttributePlan> {
+        self.attributes.iter().find(|planned| planned.slot == slot)
+    }
+
+    /// Where a rule stands.
+    pub fn rule_span(&self, rule: RuleId) -> Option<Span> {
+        self.spans.get(usize::from(rule.0)).copied()
+    }
+
+    /// The plan of the first `count` rules alone: what a stage that has no room
+    /// for the whole asks for, to find the rule that crosses the limit.
+    #[must_use]
+    pub fn of_first_rules(&self, count: usize) -> Self {
+        let of_these = |clause: &&Clause| usize::from(clause.rule.0) < count;
+        let clauses: Vec<Clause> = self.clauses.iter().filter(of_these).cloned().collect();
+        // Fewer tests are no more complex than all of them were.
+        let attributes = classes::partition_all(&clauses).unwrap_or_default();
+        Self {
+            clauses,
+            attributes,
+            ..self.clone()
+        }
     }
 }
 
@@ -94,47 +124,82 @@ impl Plan {
 ///
 /// # Errors
 ///
-/// When the expansion crosses [`CLAUSES_MAX`]; the label is on the rule that
-/// crossed it.
+/// When the expansion crosses [`CLAUSES_MAX`], when it repeats too many
+/// conditions on the way, or when the patterns on one attribute are too complex.
+/// The label is on the rule that crossed the limit.
 pub fn lower(policy: &Policy) -> Result<Plan, Vec<Diagnostic>> {
+    let mut tests = Tests::default();
+    let mut room = Room::new();
     let mut clauses = Vec::new();
-    let mut rules = Vec::with_capacity(policy.rules().len());
-
     for (index, rule) in policy.rules().iter().enumerate() {
         let id = RuleId(u16::try_from(index).unwrap_or(u16::MAX));
-        let room = CLAUSES_MAX - clauses.len();
-        match clauses::expand(rule.when.as_ref(), room) {
-            Some(expanded) => clauses.extend(expanded.into_iter().map(|literals| Clause {
-                rule: id,
-                tier: rule.tier,
-                literals,
-            })),
-            None => {
-                return Err(vec![
-                    Diagnostic::new(
-                        Code::E0403,
-                        format!("the rules expand to more than {CLAUSES_MAX} clauses"),
-                    )
-                    .label(rule.span, "this rule crosses the limit")
-                    .help("use a set instead of a chain of `or`, or split the rule"),
-                ]);
-            }
-        }
-        rules.push(RuleInfo {
-            name: rule.name.clone(),
-            line: rule.line,
+        let expanded = clauses::expand(rule.when.as_ref(), &mut tests, room)
+            .map_err(|problem| vec![too_many(problem, rule.span)])?;
+        room.take(&expanded);
+        clauses.extend(expanded.into_iter().map(|literals| Clause {
+            rule: id,
             tier: rule.tier,
-        });
+            literals,
+        }));
     }
-
-    let attributes = classes::partition_all(&clauses);
+    let attributes = classes::partition_all(&clauses)
+        .map_err(|(slot, _)| vec![too_complex(policy, &clauses, slot)])?;
+    let info = |rule: &crate::check::Rule| RuleInfo {
+        name: rule.name.clone(),
+        line: rule.line,
+        tier: rule.tier,
+    };
     Ok(Plan {
         name: policy.name().to_owned(),
         version: policy.version().map(str::to_owned),
         tiers: policy.tiers().to_vec(),
-        rules,
+        rules: policy.rules().iter().map(info).collect(),
+        spans: policy.rules().iter().map(|rule| rule.span).collect(),
         lottery: policy.lottery(),
         clauses,
         attributes,
     })
+}
+
+fn too_many(problem: TooMany, rule: Span) -> Diagnostic {
+    match problem {
+        TooMany::Clauses => Diagnostic::new(
+            Code::E0403,
+            format!("the rules expand to more than {CLAUSES_MAX} clauses"),
+        )
+        .label(rule, "this rule crosses the limit")
+        .help("use a set instead of a chain of `or`, or split the rule"),
+        TooMany::Literals => Diagnostic::new(
+            Code::E0420,
+            format!("the clauses of the rules repeat more than {LITERALS_MAX} comparisons"),
+        )
+        .label(rule, "this rule crosses the limit")
+        .help("use sets instead of chains of comparisons, or split the rule"),
+    }
+}
+
+/// The rule with which the patterns on an attribute become too complex. The
+/// checker builds the same automata, so this is the last line.
+fn too_complex(policy: &Policy, clauses: &[Clause], slot: Slot) -> Diagnostic {
+    let attribute = slot.attribute();
+    let (mut fit, mut exceed) = (0, policy.rules().len());
+    while exceed - fit > 1 {
+        let middle = fit + (exceed - fit) / 2;
+        let end = clauses.partition_point(|clause| usize::from(clause.rule.0) < middle);
+        match classes::partition_all(clauses.get(..end).unwrap_or_default()) {
+            Ok(_) => fit = middle,
+            Err(_) => exceed = middle,
+        }
+    }
+    let diagnostic = Diagnostic::new(
+        Code::E0409,
+        format!("the patterns on `{attribute}` are too complex together"),
+    )
+    .help(format!(
+        "let fewer rules use `like`, `matches` and `contains` on `{attribute}`, or use simpler ones"
+    ));
+    match policy.rules().get(fit) {
+        Some(rule) => diagnostic.label(rule.span, "this rule crosses the limit"),
+        None => diagnostic,
+    }
 }

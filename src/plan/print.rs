@@ -68,7 +68,7 @@ impl Plan {
                 Placement::Kernel => "kernel",
                 Placement::Agent => "agent",
             };
-            write!(f, "  {:<12} {place:<7}", plan.attribute.to_string())?;
+            write!(f, "  {:<12} {place:<7}", plan.slot.to_string())?;
             writeln!(f, " {}", Shape(plan))?;
         }
         if self.attributes().is_empty() {
@@ -105,7 +105,7 @@ struct Shape<'a>(&'a AttributePlan);
 
 impl fmt::Display for Shape<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let classes = self.0.rows.len().saturating_sub(1);
+        let classes = self.0.classes();
         match &self.0.partition {
             Partition::Text(texts) => write!(
                 f,
@@ -114,6 +114,13 @@ impl fmt::Display for Shape<'_> {
                 Many(texts.exact.len(), "name", "names"),
                 Many(texts.bounds.len(), "prefix bound", "prefix bounds"),
             ),
+            Partition::Pattern(texts) => {
+                write!(f, "{}", Many(classes, "class", "classes"))?;
+                if !texts.exact.is_empty() {
+                    write!(f, ", {}", Many(texts.exact.len(), "name", "names"))?;
+                }
+                write!(f, ", {}", Many(texts.tests().len(), "pattern", "patterns"))
+            }
             Partition::Number(numbers) => {
                 write!(f, "{}", Many(classes, "class", "classes"))?;
                 if !numbers.exact.is_empty() {
@@ -178,7 +185,7 @@ impl fmt::Display for Time {
 impl fmt::Display for Literal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let not = if self.negated { "not " } else { "" };
-        match &self.test {
+        match &*self.test {
             Test::TextIn(attribute, members) => {
                 write!(f, "{attribute} {not}in ")?;
                 write_members(f, members.len(), members.iter().map(|m| format!("{m:?}")))

@@ -35,3 +35,27 @@ pub(super) fn unite(bits: &mut Bits, other: &Bits) {
         *word |= more;
     }
 }
+
+/// Whether all of `bits` are in `other`.
+pub(super) fn subset(bits: &Bits, other: &Bits) -> bool {
+    bits.iter()
+        .enumerate()
+        .all(|(at, word)| word & !other.get(at).copied().unwrap_or(0) == 0)
+}
+
+/// Whether nothing is in both.
+pub(super) fn disjoint(bits: &Bits, other: &Bits) -> bool {
+    bits.iter().zip(other).all(|(a, b)| a & b == 0)
+}
+
+/// The members, ascending.
+pub(super) fn ones(bits: &Bits) -> impl Iterator<Item = usize> {
+    bits.iter().enumerate().flat_map(|(at, word)| {
+        let mut rest = *word;
+        std::iter::from_fn(move || {
+            let bit = (rest != 0).then(|| rest.trailing_zeros() as usize)?;
+            rest &= rest - 1;
+            Some(at * 64 + bit)
+        })
+    })
+}
