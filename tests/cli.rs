@@ -26,9 +26,10 @@ use edict::{BROKEN, Desk, EDICT, GOOD, WARNS, golden};
 use serde_json::Value;
 
 /// Every verb, as `--help` lists them.
-const VERBS: [&str; 13] = [
+const VERBS: [&str; 14] = [
     "check",
     "test",
+    "fmt",
     "eval",
     "plan",
     "run",

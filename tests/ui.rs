@@ -177,7 +177,8 @@ const NOT_FROM_TEXT: &[Code] = &[
 
 /// Codes that are made behind the front end.
 fn is_made_elsewhere(code: Code) -> bool {
-    matches!(code, Code::E0409 | Code::E0420) || code.as_str().starts_with("E06")
+    matches!(code, Code::E0014 | Code::E0113 | Code::E0409 | Code::E0420)
+        || code.as_str().starts_with("E06")
 }
 
 #[test]

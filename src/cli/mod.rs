@@ -15,6 +15,7 @@ mod describe;
 mod doctor;
 mod eval;
 mod explain;
+mod fmt;
 mod help;
 mod plan;
 mod policy;
@@ -26,6 +27,7 @@ mod stop;
 mod task;
 mod terminal;
 mod test;
+mod unified;
 mod watching;
 mod why;
 
@@ -147,6 +149,7 @@ enum Color {
 enum Verb {
     Check(check::CheckArgs),
     Test(test::TestArgs),
+    Fmt(fmt::FmtArgs),
     Eval(eval::EvalArgs),
     Plan(plan::PlanArgs),
     Run(run::RunArgs),
@@ -174,6 +177,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let exit = match cli.verb {
         Verb::Check(args) => check::run(&args, &terminal),
         Verb::Test(args) => test::run(&args, &terminal),
+        Verb::Fmt(args) => fmt::run(&args, &terminal),
         Verb::Eval(args) => eval::run(&args, &terminal),
         Verb::Plan(args) => plan::run(&args, &terminal),
         Verb::Run(args) => run::run(&args, &terminal),

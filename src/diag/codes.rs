@@ -57,6 +57,7 @@ catalogue! {
     E0011 "a file includes itself";
     E0012 "too many includes";
     E0013 "the policy cannot be read";
+    E0014 "the policy cannot be written";
     E0101 "unexpected text";
     E0102 "an operator of another language";
     E0103 "`and` mixed with `or`";
@@ -69,6 +70,7 @@ catalogue! {
     E0110 "`not` in front of a comparison";
     E0111 "a malformed number";
     E0112 "a word of another language";
+    E0113 "a text that formatting would change";
     E0201 "an unknown attribute";
     E0202 "an unknown tier";
     E0203 "a rule that can never be reached";

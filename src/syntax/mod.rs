@@ -15,6 +15,7 @@
 
 pub mod ast;
 mod expr;
+pub mod fmt;
 mod native;
 pub mod print;
 mod scan;

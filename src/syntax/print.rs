@@ -6,7 +6,7 @@
 
 use std::fmt::{self, Write};
 
-use super::ast::{Ast, Block, Expr, Kind, Rule, Statement, Title};
+use super::ast::{Ast, Block, Expr, Kind, Operator, Rule, Statement, Title};
 use super::scan::turns;
 
 /// The text of a tree.
@@ -151,9 +151,18 @@ fn write_expr(out: &mut String, expr: &Expr) -> fmt::Result {
         Kind::Any(members) => join(out, members, " or "),
         Kind::Binary(operator, _, left, right) => {
             write_expr(out, left)?;
-            write!(out, " {} ", operator.as_str())?;
+            out.push_str(&between(*operator, left, right));
             write_expr(out, right)
         }
+    }
+}
+
+/// An operator with the blanks around it: none in a range of simple values.
+pub(super) fn between(operator: Operator, left: &Expr, right: &Expr) -> String {
+    let simple = |expr: &Expr| !matches!(expr.kind, Kind::Binary(..) | Kind::Not(_));
+    match operator {
+        Operator::Range if simple(left) && simple(right) => "..".to_owned(),
+        _ => format!(" {} ", operator.as_str()),
     }
 }
 

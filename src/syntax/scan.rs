@@ -18,6 +18,8 @@ enum Mark {
     Unclosed,
     /// The first character of a line that is not blank.
     LineStart,
+    /// The `#` of a comment, which goes to the end of its line.
+    Comment,
 }
 
 /// Walks over the text, without comments and texts, and tells each mark with its
@@ -46,7 +48,7 @@ fn walk(text: &str, mut tell: impl FnMut(usize, Mark) -> bool) {
             }
             b'#' => {
                 next = to_end_of_line(at);
-                true
+                tell(at, Mark::Comment)
             }
             // A comment of another language; the parser refuses it by name.
             b'/' if byte(at + 1) == Some(b'/') => {
@@ -135,7 +137,7 @@ pub(super) fn scan(file: FileId, text: &str) -> Result<(), Flaw> {
     let one = |at: usize| Span::new(file, at, at + 1);
     walk(text, |at, mark| {
         match mark {
-            Mark::LineStart => {}
+            Mark::LineStart | Mark::Comment => {}
             Mark::Unclosed => {
                 let line = text.get(at..).unwrap_or("").lines().next().unwrap_or("");
                 let end = at + line.trim_end().len();
@@ -211,6 +213,20 @@ fn closing(bracket: u8) -> u8 {
         b'[' => b']',
         _ => b'}',
     }
+}
+
+/// Where the comments are, in the order of the text, without the blanks at their
+/// ends.
+pub(super) fn comments(text: &str) -> Vec<std::ops::Range<usize>> {
+    let mut found = Vec::new();
+    walk(text, |at, mark| {
+        if mark == Mark::Comment {
+            let line = text.get(at..).unwrap_or("").lines().next().unwrap_or("");
+            found.push(at..at + line.trim_end().len());
+        }
+        true
+    });
+    found
 }
 
 /// Words that only a statement at the top of a file starts with.
