@@ -26,9 +26,8 @@
  *
  * What it does not do: a policy never makes it give up (no scx_bpf_error);
  * a task that no rule takes is in the otherwise tier. Real-time and deadline
- * tasks and cpusets stay the kernel's; a task that one of them interrupts waits
- * for that CPU. It does not enforce cpu.max. It keeps no task on a
- * cache domain and places none by load.
+ * tasks and cpusets stay the kernel's. It does not enforce cpu.max. It keeps no
+ * task on a cache domain and places none by load.
  */
 #include <scx/common.bpf.h>
 #include "tiers.bpf.h"
@@ -135,7 +134,25 @@ void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
 	slice = edict_slice_of(bank, tier);
 	edict_rebase(t, tier, slice);
 	edict_audit_decision(t, active, slice);
-	t->queued_at = now;
+	if (enq_flags & SCX_ENQ_REENQ) {
+		/*
+		 * Another class has its CPU. What was chosen stays chosen: it
+		 * goes on, with what is left of its slice, before anything
+		 * else, here or wherever there is room first.
+		 */
+		if (!t->queued_at)
+			t->queued_at = now;
+		if (p->scx.slice && !edict_bound_kthread(p) &&
+		    (!t->resumes || t->run_tier == (u32)tier)) {
+			scx_bpf_dsq_insert_vtime(p, EDICT_DSQ_RESUME, p->scx.slice, t->queued_at,
+						 enq_flags);
+			goto wake_idle;
+		}
+		if (t->resumes)
+			edict_run_ended(t);
+	} else {
+		t->queued_at = now;
+	}
 	t->resumes = 0;
 
 	if (edict_bound_kthread(p)) {
@@ -215,6 +232,9 @@ void BPF_STRUCT_OPS(edict_dispatch, s32 cpu, struct task_struct *prev)
 			edict_rebase(t, prev_tier, edict_slice_of(bank, prev_tier));
 		}
 	}
+	if (scx_bpf_dsq_nr_queued(EDICT_DSQ_RESUME) > 0 &&
+	    scx_bpf_dsq_move_to_local(EDICT_DSQ_RESUME, 0))
+		return;
 	if (scx_bpf_dsq_nr_queued(EDICT_DSQ_DUE) > 0 &&
 	    scx_bpf_dsq_move_to_local(EDICT_DSQ_DUE, 0))
 		return;
@@ -264,7 +284,9 @@ void BPF_STRUCT_OPS(edict_running, struct task_struct *p)
 	if (!t)
 		return;
 	if (t->resumes) {
+		edict_resumed(t, active, now);
 		t->resumes = 0;
+		t->queued_at = 0;
 		t->ran_at = now;
 		if (here) {
 			here->tier = t->run_tier;
@@ -316,6 +338,14 @@ void BPF_STRUCT_OPS(edict_stopping, struct task_struct *p, bool runnable)
 	edict_run_ended(t);
 	if (runnable)
 		edict_burst_goes_on(t);
+}
+
+/* Another class takes the CPU: nothing of ours waits for it to come back. */
+void BPF_STRUCT_OPS(edict_cpu_release, s32 cpu, struct scx_cpu_release_args *args)
+{
+	/* The stopper is gone in no time. */
+	if (args->reason != SCX_CPU_PREEMPT_STOP)
+		scx_bpf_reenqueue_local();
 }
 
 void BPF_STRUCT_OPS(edict_quiescent, struct task_struct *p, u64 deq_flags)
@@ -384,6 +414,9 @@ s32 BPF_STRUCT_OPS_SLEEPABLE(edict_init)
 	error = scx_bpf_create_dsq(EDICT_DSQ_DUE, -1);
 	if (error)
 		return error;
+	error = scx_bpf_create_dsq(EDICT_DSQ_RESUME, -1);
+	if (error)
+		return error;
 	bpf_for(cpu, 0, edict_nr_cpus) {
 		struct edict_cpu *here = edict_cpu_of(cpu);
 
@@ -413,9 +446,10 @@ void BPF_STRUCT_OPS(edict_dump, struct scx_dump_ctx *dctx)
 	struct edict_bank *bank = EDICT_BANK(active);
 	u32 i;
 
-	scx_bpf_dump("edict: generation %llu, bank %u, orphans %llx, due %d\n",
+	scx_bpf_dump("edict: generation %llu, bank %u, orphans %llx, due %d, resuming %d\n",
 		     EDICT_GENERATION(active), EDICT_BANK_INDEX(active), READ_ONCE(edict_orphans),
-		     scx_bpf_dsq_nr_queued(EDICT_DSQ_DUE));
+		     scx_bpf_dsq_nr_queued(EDICT_DSQ_DUE),
+		     scx_bpf_dsq_nr_queued(EDICT_DSQ_RESUME));
 	if (!bank)
 		return;
 	bpf_for(i, 0, EDICT_TIERS_MAX) {
@@ -449,6 +483,7 @@ SCX_OPS_DEFINE(edict_ops,
 	       .tick = (void *)edict_tick,
 	       .stopping = (void *)edict_stopping,
 	       .quiescent = (void *)edict_quiescent,
+	       .cpu_release = (void *)edict_cpu_release,
 	       .init_task = (void *)edict_init_task,
 	       .init = (void *)edict_init,
 	       .exit = (void *)edict_exit,

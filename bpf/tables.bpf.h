@@ -209,6 +209,7 @@ struct edict_tier_state edict_tier_states[EDICT_TIERS_MAX];
 #define EDICT_QUEUES (2 * EDICT_TIERS_MAX)
 #define EDICT_DSQ(queue) (0x1000ULL + (queue))
 #define EDICT_DSQ_DUE 0x2000ULL
+#define EDICT_DSQ_RESUME 0x2001ULL
 
 /* No task in this queue has waited since before `bound`. */
 struct edict_queue_state {

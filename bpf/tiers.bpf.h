@@ -10,6 +10,8 @@
  *                       ▼
  *                 queue of the due ── always first ──▶ CPU
  *
+ *   a real-time task takes the CPU ──▶ queue of the resumed ── before these ──▶ CPU
+ *
  * Within a tier tasks run by virtual time, weighted by nice exactly as the
  * kernel's own scheduler weighs it, or in the order of their arrival. A task
  * that slept is at most one slice behind its tier's clock.
@@ -195,6 +197,19 @@ static __always_inline void edict_waited(struct edict_task *t, u64 active, u32 t
 	c->wait[bucket]++;
 	if (wait > c->wait_max_ns)
 		c->wait_max_ns = wait;
+}
+
+/* A wait in the middle of a run is no wait for a turn, but it counts as the longest. */
+static __always_inline void edict_resumed(struct edict_task *t, u64 active, u64 now)
+{
+	struct edict_counters *counters = edict_count_in(t->active ? t->active : active);
+	struct edict_tier_counters *c;
+
+	if (!counters || !t->queued_at || edict_before(now, t->queued_at))
+		return;
+	c = &counters->tier[edict_index(t->run_tier)];
+	if (now - t->queued_at > c->wait_max_ns)
+		c->wait_max_ns = now - t->queued_at;
 }
 
 /* What a tier's tickets weigh in a draw. */
@@ -460,6 +475,20 @@ static __always_inline u64 edict_keep(u64 active, u64 now)
 		if (edict_tier_state_of(queue)->debt_ns > 0)
 			slice /= EDICT_DUE_SHARE;
 		edict_collect(queue, limit, slack, slice, now);
+	}
+
+	if (scx_bpf_dsq_nr_queued(EDICT_DSQ_RESUME) > 0) {
+		edict_wake_idle(EDICT_DSQ_RESUME);
+		bpf_for_each(scx_dsq, p, EDICT_DSQ_RESUME, 0) {
+			struct edict_task *t = edict_task_of(p);
+
+			/* The one that has waited longest is first. */
+			if (!t || !kicks ||
+			    edict_before(now, t->queued_at + edict_limit_of(bank, t->tier)))
+				break;
+			kicks--;
+			edict_make_room(p, now);
+		}
 	}
 
 	if (scx_bpf_dsq_nr_queued(EDICT_DSQ_DUE) > 0) {

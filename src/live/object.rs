@@ -161,7 +161,16 @@ pub fn load(options: LoadOptions) -> Result<Loaded, LiveError> {
     }
     let watchdog = u32::try_from(options.watchdog.as_millis()).unwrap_or(u32::MAX);
     open.struct_ops.edict_ops_mut().timeout_ms = watchdog.clamp(1, 30_000);
-    open.struct_ops.edict_ops_mut().flags = *scx_utils::compat::SCX_OPS_ALLOW_QUEUED_WAKEUP;
+    // The kernel takes a task for one that cannot migrate while a program runs
+    // on its behalf, and would keep what a real-time task interrupts, with a new
+    // slice, where it is. Kernels before 6.14 cannot be told otherwise: there
+    // it waits for its CPU, with the slice that it has.
+    let every_task = *scx_utils::compat::SCX_OPS_ENQ_MIGRATION_DISABLED;
+    open.struct_ops.edict_ops_mut().flags =
+        *scx_utils::compat::SCX_OPS_ALLOW_QUEUED_WAKEUP | every_task;
+    if every_task == 0 {
+        open.struct_ops.edict_ops_mut().cpu_release = std::ptr::null_mut();
+    }
     for (program, tracepoint) in [
         (&mut open.progs.edict_exec, "btf_trace_sched_process_exec"),
         (&mut open.progs.edict_cgroup_made, "btf_trace_cgroup_mkdir"),

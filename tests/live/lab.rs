@@ -247,6 +247,22 @@ impl Host {
     }
 }
 
+/// Keeps a CPU with a real-time thread; how long that was.
+pub fn occupy(cpu: u32, time: Duration) -> Duration {
+    std::thread::spawn(move || {
+        pin(0, cpu);
+        // SAFETY: the priority outlives the call.
+        assert_eq!(0, unsafe { libc_sched_setscheduler(0, 1, &40) });
+        // It is to interrupt a task, not to arrive between two.
+        std::thread::sleep(Duration::from_millis(20));
+        let begun = Instant::now();
+        spin(time);
+        begun.elapsed()
+    })
+    .join()
+    .unwrap()
+}
+
 pub fn cpus() -> u32 {
     std::thread::available_parallelism().unwrap().get() as u32
 }

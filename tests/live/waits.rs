@@ -103,6 +103,43 @@ rules {
     attached.detach().unwrap();
 }
 
+/// A real-time task that keeps a CPU takes the CPU, not the tasks that were
+/// on it: they share what is left, and no one waits past its limit.
+#[test]
+fn vm_what_a_real_time_task_interrupts_goes_on_elsewhere() {
+    let Some(_machine) = lab::machine("realtime") else {
+        return;
+    };
+    let attached = lab::attach(
+        r#"language 1
+policy realtime { version = "1" }
+tier line { tickets = 100   slice = 5ms   max_wait = 200ms }
+rules { otherwise -> line }
+"#,
+    );
+    let workers: Vec<Worker> = (0..lab::cpus())
+        .map(|_| Worker::start("line", "spin"))
+        .collect();
+    std::thread::sleep(Duration::from_millis(500));
+    let mut worst = Duration::ZERO;
+    for round in 0..3 {
+        let before: Vec<Duration> = workers.iter().map(Worker::cpu_time).collect();
+        let taken = lab::occupy(round % lab::cpus(), Duration::from_millis(800));
+        let used: Vec<Duration> = workers
+            .iter()
+            .zip(before)
+            .map(|(worker, before)| worker.cpu_time() - before)
+            .collect();
+        println!("in {taken:?} without one CPU the workers ran {used:?}");
+        // An equal part of the other CPUs; half of that is asked.
+        let part = taken * (lab::cpus() - 1) / lab::cpus() / 2;
+        worst = worst.max(part.saturating_sub(used.iter().copied().min().unwrap()));
+    }
+    assert_eq!(worst, Duration::ZERO);
+    assert!(attached.ejection().is_none());
+    attached.detach().unwrap();
+}
+
 /// With one CPU's worth of hogs in order of arrival, each gets its turn:
 /// nobody runs twice before everybody has run once, so all get the same,
 /// whatever their nice value.
