@@ -56,6 +56,20 @@ use sink::{Sink, meant};
 /// The version of the language that this edict speaks.
 pub const LANGUAGE: u64 = 1;
 
+/// Which rules, given by their conditions (none for one that always decides), can
+/// decide nothing, and which is the first that decides for every task that gets
+/// there; as far as the analysis finds them.
+pub(crate) fn idle(rules: &[Option<&Cond>]) -> (Vec<usize>, Option<usize>) {
+    let (mut idle, mut always) = (Vec::new(), None);
+    for finding in reach::analyse(rules) {
+        match finding {
+            reach::Finding::Never(rule) | reach::Finding::Unreachable(rule, ..) => idle.push(rule),
+            reach::Finding::Always(rule) => always = always.or(Some(rule)),
+        }
+    }
+    (idle, always)
+}
+
 /// The outcome of the front end.
 #[derive(Debug, Clone)]
 pub struct Checked {

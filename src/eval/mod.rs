@@ -7,13 +7,17 @@
 //!
 //! It is the oracle for everything that is fast: it shares no code with
 //! [`crate::plan`], compiles nothing, and is meant to be obviously right. It
-//! also explains: [`explain()`] says of each rule why it did or did not match.
+//! also explains: [`explain()`] says of each rule why it did or did not match, and
+//! [`residual()`] what is left of a policy when some attributes are open.
 
 mod explain;
+mod residual;
 pub mod suite;
 mod task;
+mod write;
 
 pub use explain::{Explanation, Step, explain};
+pub use residual::{Remaining, Residual, residual};
 pub use task::Task;
 
 use crate::check::{Attribute, Compare, Cond, Policy, RuleId, Test, TierId};
