@@ -140,6 +140,10 @@ const _: () = {
     assert!(bank::WORD.is_multiple_of(8));
     assert!(ATTRS == crate::check::Attribute::COUNT);
     assert!(CLAUSES_MAX == crate::plan::CLAUSES_MAX);
+    assert!(NAME_SLOTS_MAX == crate::plan::cost::NAME_SLOTS);
+    assert!(PREFIX_BOUNDS_MAX == crate::plan::cost::PREFIX_BOUNDS);
+    assert!(BOUNDS_MAX == crate::plan::cost::NUMBER_BOUNDS);
+    assert!(ROW_WORDS_MAX == crate::plan::cost::ROW_WORDS);
     assert!(
         cfg!(target_endian = "little"),
         "the layout is little-endian"

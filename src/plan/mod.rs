@@ -17,12 +17,14 @@
 
 mod classes;
 mod clauses;
+pub mod cost;
 mod interned;
 mod print;
 mod slot;
 
 pub use classes::{AttributePlan, Bits, ClassId, Numbers, Partition, PatternTexts, Texts};
 pub use clauses::{Clause, Literal};
+pub use cost::{Cost, cost};
 pub use slot::{Placement, Slot};
 
 use crate::check::{Lottery, Policy, RuleId, Tier, TierId};
