@@ -201,11 +201,16 @@ fn the_example_on_each_page_produces_its_code() {
             fs::write(temporary.path().join(name), text).unwrap();
         }
         let policy = temporary.path().join("policy.edict");
-        let found = path(&format!("pages/{code}"), &policy, Some(temporary.path()));
+        let mut found = path(&format!("pages/{code}"), &policy, Some(temporary.path()));
+        // A model, say, is noted as what is not carried out yet, beside what is
+        // said about it.
+        found.retain(|other| other == &code || !matches!(other, Code::E0506 | Code::E0507));
         assert_eq!(found, BTreeSet::from([code]), "{code}");
         for cure in others {
             let checked = check_texts(&borrowed(cure));
-            assert_eq!(checked.diagnostics, [], "the cure of {code}");
+            let mut said = checked.diagnostics;
+            said.retain(|diagnostic| diagnostic.severity != Severity::Note);
+            assert_eq!(said, [], "the cure of {code}");
         }
     }
 }
@@ -537,9 +542,6 @@ fn the_reference_knows_every_word() {
             reference.contains(&format!("`{word}")) || reference.contains(&format!("### {word}"))
         );
     }
-    for (word, _) in schema::LATER_BLOCKS {
-        assert!(reference.contains(word), "{word}");
-    }
     for (unit, ..) in schema::UNITS {
         assert!(reference.contains(&format!("`{unit}`")), "{unit}");
     }
@@ -549,7 +551,8 @@ fn the_reference_knows_every_word() {
 fn complete(piece: &str) -> String {
     let is_statement = piece.lines().any(|line| {
         [
-            "tier ", "rules ", "set ", "const ", "policy ", "lottery ", "include ",
+            "tier ", "rules ", "set ", "const ", "policy ", "lottery ", "include ", "model ",
+            "balance ", "reward ", "learn ", "test ", "override ",
         ]
         .iter()
         .any(|word| line.starts_with(word))

@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::attribute::Attribute;
-use crate::diag::Span;
+use crate::diag::{Diagnostic, Span};
+
+pub use super::parts::*;
 
 /// Position of a tier in [`Policy::tiers`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,6 +28,10 @@ pub struct ModelId(pub u8);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Nanos(pub u64);
 
+/// Parts per million.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ppm(pub u32);
+
 /// In which order the tasks of one tier run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Order {
@@ -33,6 +39,8 @@ pub enum Order {
     Vtime,
     /// By time of arrival.
     Fifo,
+    /// By a lottery, weighted by nice.
+    Lottery,
 }
 
 /// How the next tier is chosen among those that have something to run.
@@ -40,6 +48,8 @@ pub enum Order {
 pub enum Between {
     /// A lottery by tickets.
     Tiers,
+    /// In turns, as frequent as the tickets are many.
+    Stride,
     /// Always the first tier in the order of the policy.
     Strict,
 }
@@ -61,6 +71,16 @@ pub struct Tier {
     pub preempt: Vec<TierId>,
     /// The longest that a runnable task may wait; none means no promise.
     pub max_wait: Option<Nanos>,
+    /// The CPUs that its tasks run on; none means all.
+    pub cpus: Option<Cpus>,
+    /// Whether tasks of other tiers are kept off [`Tier::cpus`].
+    pub exclusive: bool,
+    /// The performance level that a CPU is asked for.
+    pub perf: Option<Ppm>,
+    /// The largest part of the machine's CPU time.
+    pub budget: Option<Ppm>,
+    /// CPU time that may be taken at once beyond the budget.
+    pub burst: Option<Nanos>,
 }
 
 /// How two numbers are compared.
@@ -188,7 +208,7 @@ pub enum Cond {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     /// Its label; unlabelled rules are called `line N`, the last one `otherwise`
-    /// unless it has a label.
+    /// unless it has a label. In a group, `GROUP.LABEL` and `GROUP line N`.
     pub name: String,
     /// What it asks; none for `otherwise`.
     pub when: Option<Cond>,
@@ -200,11 +220,26 @@ pub struct Rule {
     pub line: u32,
 }
 
+impl Rule {
+    /// Whether its text gives it a name. The last rule is called `otherwise`
+    /// without one.
+    pub fn is_labelled(&self) -> bool {
+        // A label has no blank in it.
+        !self.name.contains(' ')
+    }
+}
+
 /// The `lottery` block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lottery {
     /// How the next tier is chosen.
     pub between: Between,
+    /// How often what tiers did not take is forgotten.
+    pub refill: Nanos,
+    /// Whether leaving a slice early is made up for.
+    pub compensate: bool,
+    /// The seed of the draws; 0 takes one from the clock.
+    pub seed: u64,
 }
 
 /// One `test` block: a task, and where the policy must send it.
@@ -234,7 +269,13 @@ pub struct Policy {
     pub(super) tiers: Vec<Tier>,
     pub(super) rules: Vec<Rule>,
     pub(super) lottery: Lottery,
+    pub(super) models: Vec<Model>,
+    pub(super) balance: Option<Balance>,
+    pub(super) reward: Option<Reward>,
+    pub(super) learn: Option<Learn>,
     pub(super) tests: Vec<TestCase>,
+    pub(super) unready: Vec<Diagnostic>,
+    pub(super) settings: Vec<Setting>,
 }
 
 impl Policy {
@@ -277,5 +318,43 @@ impl Policy {
     /// The `lottery` block, or its defaults.
     pub fn lottery(&self) -> Lottery {
         self.lottery
+    }
+
+    /// The models in the order of the text; at most 16.
+    pub fn models(&self) -> &[Model] {
+        &self.models
+    }
+
+    /// The model of that position.
+    pub fn model(&self, id: ModelId) -> Option<&Model> {
+        self.models.get(usize::from(id.0))
+    }
+
+    /// The `balance` block.
+    pub fn balance(&self) -> Option<&Balance> {
+        self.balance.as_ref()
+    }
+
+    /// The `reward` block.
+    pub fn reward(&self) -> Option<&Reward> {
+        self.reward.as_ref()
+    }
+
+    /// The `learn` block.
+    pub fn learn(&self) -> Option<Learn> {
+        self.learn
+    }
+
+    /// Every field that was given, overrides included, in the order of the
+    /// tables.
+    pub fn settings(&self) -> &[Setting] {
+        &self.settings
+    }
+
+    /// What this version cannot carry out, one error for each block or field
+    /// with its place. Such a policy is valid; to put it in force would be to do
+    /// something else than it says.
+    pub fn unready(&self) -> &[Diagnostic] {
+        &self.unready
     }
 }

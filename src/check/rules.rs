@@ -1,17 +1,26 @@
-//! Types the `rules` block.
+//! Types the `rules` block, and the groups that are placed in it.
+//!
+//! The rules of a group stand where `use` places them, as if they were written
+//! there; each is called after its group, `web.edge`, and keeps the place of its
+//! own text. A group is placed once at most, so that a rule is one rule.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::attribute::Attribute;
-use super::blocks::{first_word, tier_id};
+use super::blocks::tier_id;
 use super::conditions::Conditions;
 use super::limits::{self, MOST_CLAUSES, MOST_RULES};
 use super::policy::{Rule, TierId};
-use super::reach::{self, Finding};
 use super::scope::{Scope, proper, unknown_tier};
-use super::sink::Sink;
-use crate::diag::{Code, Diagnostic, Lines, Span, shown};
-use crate::syntax::ast::{self, Block, Operator, Statement};
+use super::sink::{Sink, meant};
+use super::titles::first_word;
+use crate::diag::{Code, Diagnostic, FileId, Files, Lines, Span, shown};
+use crate::syntax::ast::{self, Block, Operator, Statement, Use};
+
+/// Groups that a policy may have.
+pub(super) const MOST_GROUPS: usize = 512;
+/// How deep groups may use each other.
+pub(super) const MOST_DEPTH: usize = 8;
 
 /// A rule that was typed, and what the analysis needs to talk about it.
 pub(super) struct Typed {
@@ -22,210 +31,295 @@ pub(super) struct Typed {
     pub(super) head: Span,
 }
 
-/// The rules of a block; those that are wrong are left out.
+/// The rules of a policy; those that are wrong are left out.
+#[derive(Default)]
 pub(super) struct Rules {
     pub(super) rules: Vec<Typed>,
     /// The tiers that some rule names, even a wrong rule.
     pub(super) tiers: HashSet<TierId>,
-    clauses: u64,
+    /// What labelled rules are called, even wrong ones.
+    pub(super) named: BTreeSet<String>,
+    /// The groups that were placed.
+    pub(super) placed: BTreeSet<String>,
+    pub(super) clauses: u64,
 }
 
-impl Rules {
-    /// Complains of rules that never match, always match, or are never reached.
-    pub(super) fn complain_of_reach(&self, names: &[&str], sink: &mut Sink) {
-        if self.clauses > MOST_CLAUSES {
-            return;
-        }
-        let conds: Vec<_> = self
-            .rules
-            .iter()
-            .map(|typed| typed.rule.when.as_ref())
-            .collect();
-        for finding in reach::analyse(&conds) {
-            let diagnostic = match finding {
-                Finding::Never(index) => self.rules.get(index).map(never),
-                Finding::Always(index) => self.rules.get(index).map(|typed| always(typed, names)),
-                Finding::Unreachable(index, by, equal) => self.rules.get(index).map(|typed| {
-                    let by: Vec<&Typed> = by.iter().filter_map(|by| self.rules.get(*by)).collect();
-                    unreachable_rule(typed, &by, equal)
-                }),
-            };
-            diagnostic
-                .into_iter()
-                .for_each(|diagnostic| sink.push(diagnostic));
-        }
-    }
+/// The groups by name.
+pub(super) type Groups<'a> = BTreeMap<&'a str, &'a Block>;
+
+/// What typing rules needs to know.
+pub(super) struct Walk<'a, 'c> {
+    pub(super) files: &'a dyn Files,
+    pub(super) groups: &'c Groups<'a>,
+    pub(super) tiers: &'c [&'a str],
+    pub(super) scope: &'c mut Scope,
+    pub(super) sink: &'c mut Sink,
+    out: Rules,
+    lines: BTreeMap<FileId, Lines<'a>>,
+    examined: HashSet<(Attribute, String, Operator)>,
+    /// The `use` that placed a group.
+    placed: BTreeMap<&'a str, Span>,
+    /// The groups around the rule that is typed.
+    open: Vec<&'a str>,
+    count: usize,
+    otherwise: Option<Span>,
+    second: bool,
+    last: Option<Span>,
 }
 
-/// How messages call a rule.
-fn called(rule: &Rule) -> String {
-    if rule.name.starts_with("line ") {
-        format!("the rule on {}", rule.name)
-    } else {
-        format!("rule `{}`", rule.name)
-    }
-}
-
-fn never(typed: &Typed) -> Diagnostic {
-    Diagnostic::new(
-        Code::E0204,
-        format!("{} asks for what no task can be", called(&typed.rule)),
-    )
-    .label(typed.when, "never true")
-    .help("one part of the condition excludes another; look for `and` where `or` is meant")
-}
-
-fn always(typed: &Typed, tiers: &[&str]) -> Diagnostic {
-    let tier = tiers.get(usize::from(typed.rule.tier.0)).copied();
-    Diagnostic::new(
-        Code::E0205,
-        format!("{} matches every task", called(&typed.rule)),
-    )
-    .label(typed.when, "always true")
-    .help(format!(
-        "write `otherwise -> {}` at the end instead, or correct the condition",
-        shown(tier.unwrap_or("TIER"))
-    ))
-}
-
-fn unreachable_rule(typed: &Typed, by: &[&Typed], equal: bool) -> Diagnostic {
-    let name = called(&typed.rule);
-    let mut diagnostic = Diagnostic::new(Code::E0203, format!("{name} can never match"))
-        .label(typed.head, "unreachable");
-    match by {
-        [one] => {
-            let bare = name.trim_start_matches("rule ");
-            diagnostic = diagnostic.label(
-                one.when,
-                format!("every task that reaches {bare} is already taken here"),
-            );
-            let other = called(&one.rule);
-            let other = other.trim_start_matches("rule ");
-            if equal {
-                diagnostic.help("both ask for the same tasks; delete one")
-            } else if one.rule.tier == typed.rule.tier {
-                diagnostic.help(format!("delete {bare}; {other} leads to the same tier"))
-            } else {
-                diagnostic.help(format!("move {bare} above {other}, or delete it"))
-            }
-        }
-        several => {
-            // The whole list would bury the rule itself.
-            for one in several.iter().take(4) {
-                diagnostic = diagnostic.label(one.when, "takes a part of its tasks");
-            }
-            diagnostic.help(format!(
-                "{} rules above take all of its tasks together; move it up, or delete it",
-                several.len()
-            ))
-        }
-    }
-}
-
-pub(super) fn rules(
-    block: &Block,
-    lines: &Lines<'_>,
-    tiers: &[&str],
+/// Types the rules of a policy, groups and all.
+pub(super) fn rules<'a>(
+    block: &'a Block,
+    files: &'a dyn Files,
+    groups: &Groups<'a>,
+    tiers: &[&'a str],
     scope: &mut Scope,
     sink: &mut Sink,
 ) -> Rules {
-    let mut out = Rules {
-        rules: Vec::new(),
-        tiers: HashSet::new(),
-        clauses: 0,
-    };
-    let mut examined: HashSet<(Attribute, String, Operator)> = HashSet::new();
-    let mut labels: BTreeMap<&str, Span> = BTreeMap::new();
-    let mut otherwise: Option<Span> = None;
-    let mut second = false;
-    let mut last: Option<Span> = None;
-    let mut count = 0usize;
-    let mut clauses = 0u64;
-    for statement in &block.statements {
-        let Statement::Rule(rule) = statement else {
-            sink.push(misplaced(statement));
-            continue;
+    let mut walk = Walk::new(files, groups, tiers, scope, sink);
+    walk.statements(block);
+    match (walk.otherwise, walk.last) {
+        (None, last) => walk.sink.push(
+            Diagnostic::new(Code::E0209, "the rules have no `otherwise`")
+                .label(
+                    last.unwrap_or(block.head()),
+                    if last.is_some() {
+                        "this is the last rule, and it does not match every task"
+                    } else {
+                        "has no rules"
+                    },
+                )
+                .help("end the rules with `otherwise -> TIER`"),
+        ),
+        (Some(at), Some(last)) if at != last && !walk.second => walk.sink.push(
+            Diagnostic::new(Code::E0210, "`otherwise` is not the last rule")
+                .label(at, "takes every task")
+                .label(last, "so this is never reached")
+                .help("move `otherwise` to the end"),
+        ),
+        _ => {}
+    }
+    walk.finish()
+}
+
+/// Types the rules of a group that nothing places, to find what is wrong in them.
+pub(super) fn examine<'a>(
+    block: &'a Block,
+    files: &'a dyn Files,
+    groups: &Groups<'a>,
+    tiers: &[&'a str],
+    scope: &mut Scope,
+    sink: &mut Sink,
+) -> Rules {
+    // It is not in the tables of the classifier.
+    let budget = std::mem::take(&mut scope.budget);
+    let mut walk = Walk::new(files, groups, tiers, scope, sink);
+    if let Some(name) = block.titles.first() {
+        walk.open.push(name.text());
+    }
+    walk.statements(block);
+    let rules = walk.finish();
+    scope.budget = budget;
+    rules
+}
+
+impl<'a, 'c> Walk<'a, 'c> {
+    fn new(
+        files: &'a dyn Files,
+        groups: &'c Groups<'a>,
+        tiers: &'c [&'a str],
+        scope: &'c mut Scope,
+        sink: &'c mut Sink,
+    ) -> Self {
+        Self {
+            files,
+            groups,
+            tiers,
+            scope,
+            sink,
+            out: Rules::default(),
+            lines: BTreeMap::new(),
+            examined: HashSet::new(),
+            placed: BTreeMap::new(),
+            open: Vec::new(),
+            count: 0,
+            otherwise: None,
+            second: false,
+            last: None,
+        }
+    }
+
+    fn finish(mut self) -> Rules {
+        let placed = self.placed.keys().map(|name| (*name).to_owned());
+        self.out.placed = placed.collect();
+        self.out
+    }
+
+    /// The rules of a block, and of the groups that it uses. Recursion is
+    /// bounded by [`MOST_DEPTH`].
+    fn statements(&mut self, block: &'a Block) {
+        let mut labels: BTreeMap<&str, Span> = BTreeMap::new();
+        for statement in &block.statements {
+            match statement {
+                Statement::Rule(rule) => {
+                    if let Some(label) = &rule.label
+                        && proper(label, self.sink)
+                        && let Some(first) = labels.insert(&label.text, label.span())
+                    {
+                        self.sink.push(
+                            Diagnostic::new(
+                                Code::E0213,
+                                format!("the label `{}` is used twice", shown(&label.text)),
+                            )
+                            .label(label.span(), "again")
+                            .label(first, "first here")
+                            .help("give each rule a label of its own"),
+                        );
+                    }
+                    self.rule(rule);
+                }
+                Statement::Use(named) => self.place(named),
+                _ => self.sink.push(misplaced(statement)),
+            }
+        }
+    }
+
+    /// `use web`
+    fn place(&mut self, named: &'a Use) {
+        let (name, at) = (named.name.text.as_str(), named.name.span());
+        if self.open.is_empty() {
+            self.last = Some(named.place.0);
+        }
+        let Some(group) = self.groups.get(name).copied() else {
+            let names = self.groups.keys().copied();
+            let define = format!("define it with `rules {} {{ … }}`", shown(name));
+            self.sink.push(
+                Diagnostic::new(Code::E0230, format!("unknown group of rules `{}`", shown(name)))
+                    .label(at, "no such group")
+                    .help(meant(name, names, "group").unwrap_or(define)),
+            );
+            return;
         };
+        // A circle was complained of when the groups were gathered.
+        if self.open.contains(&name) {
+            return;
+        }
+        if self.open.len() >= MOST_DEPTH {
+            self.sink.push(
+                Diagnostic::new(
+                    Code::E0407,
+                    format!("groups of rules use each other deeper than {MOST_DEPTH}"),
+                )
+                .label(at, "one level too deep")
+                .help("place the group in `rules` itself"),
+            );
+            return;
+        }
+        if let Some(first) = self.placed.insert(name, at) {
+            self.placed.insert(name, first);
+            self.sink.push(
+                Diagnostic::new(
+                    Code::E0231,
+                    format!("the group `{}` is placed twice", shown(name)),
+                )
+                .label(at, "again")
+                .label(first, "first here")
+                .help("delete one of the two; a rule that decided above decides nothing below"),
+            );
+            return;
+        }
+        self.open.push(name);
+        self.statements(group);
+        self.open.pop();
+    }
+
+    fn line(&mut self, span: Span) -> u32 {
+        let files = self.files;
+        let lines = self
+            .lines
+            .entry(span.file)
+            .or_insert_with(|| Lines::new(files.text(span.file)));
+        lines.position(span.start as usize).line
+    }
+
+    /// What a rule is called: `edge`, `line 7`, `otherwise`, and in a group
+    /// `web.edge`, `web line 7`.
+    fn called(&mut self, rule: &ast::Rule) -> String {
+        let line = self.line(rule.place.0);
+        let group = self.open.last();
+        match (&rule.label, group) {
+            (Some(label), Some(group)) => format!("{group}.{}", label.text),
+            (Some(label), None) => label.text.clone(),
+            (None, _) if rule.when.is_none() => "otherwise".to_owned(),
+            (None, Some(group)) => format!("{group} line {line}"),
+            (None, None) => format!("line {line}"),
+        }
+    }
+
+    fn rule(&mut self, rule: &'a ast::Rule) {
         let span = rule.place.0;
-        last = Some(span);
-        count += 1;
-        if count == MOST_RULES + 1 {
-            sink.push(
+        if self.open.is_empty() {
+            self.last = Some(span);
+        }
+        self.count += 1;
+        if self.count == MOST_RULES + 1 {
+            self.sink.push(
                 Diagnostic::new(Code::E0402, format!("more than {MOST_RULES} rules"))
                     .label(first_line(rule), "this rule crosses the limit")
                     .help("join rules that lead to one tier with `or` or a set"),
             );
         }
-        if let Some(label) = &rule.label
-            && proper(label, sink)
-            && let Some(first) = labels.insert(&label.text, label.span())
-        {
-            sink.push(
-                Diagnostic::new(
-                    Code::E0213,
-                    format!("the label `{}` is used twice", shown(&label.text)),
-                )
-                .label(label.span(), "again")
-                .label(first, "first here")
-                .help("give each rule a label of its own"),
-            );
+        refuse_balance(rule, self.sink);
+        let name = self.called(rule);
+        if rule.label.is_some() {
+            self.out.named.insert(name.clone());
         }
-        refuse_balance(rule, sink);
 
-        let tier = tiers.iter().position(|tier| *tier == rule.target.text);
+        let target = &rule.target;
+        let tier = self.tiers.iter().position(|tier| *tier == target.text);
         match tier {
             Some(index) => {
-                out.tiers.insert(tier_id(index));
+                self.out.tiers.insert(tier_id(index));
             }
             // Without any tier, that is what is said.
-            None if tiers.is_empty() => {}
-            None => sink.push(unknown_tier(&rule.target.text, rule.target.span(), tiers)),
+            None if self.tiers.is_empty() => {}
+            None => self
+                .sink
+                .push(unknown_tier(&target.text, target.span(), self.tiers)),
         }
         let when = match &rule.when {
             None => {
-                if let Some(first) = otherwise {
-                    second = true;
-                    sink.push(
-                        Diagnostic::new(Code::E0210, "a second `otherwise`")
-                            .label(span, "never reached")
-                            .label(first, "this one takes every task")
-                            .help("delete one of the two"),
-                    );
+                if !self.otherwise_here(span) {
+                    return;
                 }
-                otherwise.get_or_insert(span);
                 None
             }
             Some(expr) => {
                 let mut conditions = Conditions {
-                    scope: &mut *scope,
-                    sink: &mut *sink,
-                    examined: &mut examined,
+                    scope: &mut *self.scope,
+                    sink: &mut *self.sink,
+                    examined: &mut self.examined,
                 };
                 let Some(cond) = conditions.condition(expr) else {
-                    continue;
+                    return;
                 };
                 Some((cond, expr.span()))
             }
         };
-        let before = clauses;
+        let before = self.out.clauses;
         let more = when
             .as_ref()
             .map_or(1, |(cond, _)| limits::clauses(cond, false));
-        clauses = clauses.saturating_add(more);
-        if clauses > MOST_CLAUSES && before <= MOST_CLAUSES {
-            sink.push(too_many_clauses(rule, more));
+        self.out.clauses = before.saturating_add(more);
+        if self.out.clauses > MOST_CLAUSES && before <= MOST_CLAUSES {
+            self.sink.push(too_many_clauses(rule, more));
         }
         let Some(tier) = tier else {
-            continue;
+            return;
         };
-        let line = lines.position(span.start as usize).line;
-        let name = match (&rule.label, &when) {
-            (Some(label), _) => label.text.clone(),
-            (None, None) => "otherwise".to_owned(),
-            (None, Some(_)) => format!("line {line}"),
-        };
+        let line = self.line(span);
         let at = when.as_ref().map_or(span, |(_, at)| *at);
-        out.rules.push(Typed {
+        self.out.rules.push(Typed {
             rule: Rule {
                 name,
                 when: when.map(|(cond, _)| cond),
@@ -237,29 +331,76 @@ pub(super) fn rules(
             head: rule.label.as_ref().map_or(span, ast::Name::span),
         });
     }
-    out.clauses = clauses;
-    match (otherwise, last) {
-        (None, _) => sink.push(
-            Diagnostic::new(Code::E0209, "the rules have no `otherwise`")
-                .label(
-                    last.map_or(block.head(), |span| span),
-                    if last.is_some() {
-                        "this is the last rule, and it does not match every task"
-                    } else {
-                        "has no rules"
-                    },
+
+    /// Whether an `otherwise` may stand here.
+    fn otherwise_here(&mut self, span: Span) -> bool {
+        if let Some(group) = self.open.last() {
+            self.sink.push(
+                Diagnostic::new(
+                    Code::E0233,
+                    format!("`otherwise` in the group `{}`", shown(group)),
                 )
-                .help("end the rules with `otherwise -> TIER`"),
-        ),
-        (Some(at), Some(last)) if at != last && !second => sink.push(
-            Diagnostic::new(Code::E0210, "`otherwise` is not the last rule")
-                .label(at, "takes every task")
-                .label(last, "so this is never reached")
-                .help("move `otherwise` to the end"),
-        ),
-        _ => {}
+                .label(span, "would take every task that reaches the group")
+                .help("move it to the end of the policy's own `rules`"),
+            );
+            return false;
+        }
+        if let Some(first) = self.otherwise {
+            self.second = true;
+            self.sink.push(
+                Diagnostic::new(Code::E0210, "a second `otherwise`")
+                    .label(span, "never reached")
+                    .label(first, "this one takes every task")
+                    .help("delete one of the two"),
+            );
+        }
+        self.otherwise.get_or_insert(span);
+        true
     }
-    out
+}
+
+/// Complains of groups that use each other in a circle.
+pub(super) fn circles(groups: &Groups<'_>, sink: &mut Sink) {
+    let uses = |group: &str| -> Vec<(&str, Span)> {
+        let Some(block) = groups.get(group) else {
+            return Vec::new();
+        };
+        let used = block.statements.iter().filter_map(|statement| match statement {
+            Statement::Use(named) => groups
+                .get_key_value(named.name.text.as_str())
+                .map(|(name, _)| (*name, named.name.span())),
+            _ => None,
+        });
+        used.collect()
+    };
+    // Depth first, without recursion: chains may be long.
+    let mut done: BTreeSet<&str> = BTreeSet::new();
+    for start in groups.keys().copied() {
+        if done.contains(start) {
+            continue;
+        }
+        let mut path: Vec<(&str, Vec<(&str, Span)>)> = vec![(start, uses(start))];
+        while let Some((name, rest)) = path.last_mut() {
+            let name = *name;
+            let Some((next, at)) = rest.pop() else {
+                done.insert(name);
+                path.pop();
+                continue;
+            };
+            if path.iter().any(|(open, _)| *open == next) {
+                sink.push(
+                    Diagnostic::new(
+                        Code::E0232,
+                        format!("the group `{}` uses itself", shown(next)),
+                    )
+                    .label(at, "this closes the circle")
+                    .help("leave this `use` out"),
+                );
+            } else if !done.contains(next) {
+                path.push((next, uses(next)));
+            }
+        }
+    }
 }
 
 /// What only rules of `balance` have.
@@ -307,19 +448,7 @@ fn first_line(rule: &ast::Rule) -> Span {
 }
 
 fn misplaced(statement: &Statement) -> Diagnostic {
-    let span = first_word(statement);
-    match statement {
-        Statement::Use(named) => Diagnostic::new(
-            Code::E0501,
-            format!(
-                "`use {}`: groups of rules are not in this version",
-                shown(&named.name.text)
-            ),
-        )
-        .label(span, "")
-        .help("write the rules here"),
-        _ => Diagnostic::new(Code::E0219, "a statement in `rules` that is not a rule")
-            .label(span, "expected `when … -> TIER`")
-            .help("end the rules with `}` first, or write a rule"),
-    }
+    Diagnostic::new(Code::E0219, "a statement in `rules` that is not a rule")
+        .label(first_word(statement), "expected `when … -> TIER`")
+        .help("end the rules with `}` first, or write a rule")
 }

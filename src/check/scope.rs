@@ -1,10 +1,11 @@
-//! The names that a policy defines: constants, sets, tiers.
+//! The names that a policy defines: constants, sets, models.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::attribute::Attribute;
 use super::limits::{Budget, MOST_SET_NUMBERS};
+use super::policy::ModelId;
 use super::sink::{Sink, meant, nearest};
 use super::types::{self, Value};
 use crate::diag::{Code, Diagnostic, Span, shown};
@@ -57,7 +58,15 @@ pub(super) struct Scope {
     entries: BTreeMap<String, Entry>,
     /// Where names are defined that were not reached yet.
     below: BTreeMap<String, Span>,
+    models: Vec<ModelEntry>,
     pub(super) budget: Budget,
+}
+
+#[derive(Debug)]
+struct ModelEntry {
+    name: String,
+    span: Span,
+    used: bool,
 }
 
 impl Scope {
@@ -180,6 +189,39 @@ impl Scope {
             }
             Meaning::Constant(_) => None,
         }
+    }
+
+    /// Defines the next model.
+    pub(super) fn define_model(&mut self, name: &Name) {
+        self.models.push(ModelEntry {
+            name: name.text.clone(),
+            span: name.span(),
+            used: false,
+        });
+    }
+
+    /// The model of that name, which is used by this.
+    pub(super) fn model(&mut self, name: &str) -> Option<ModelId> {
+        let index = self.models.iter().position(|model| model.name == name)?;
+        if let Some(model) = self.models.get_mut(index) {
+            model.used = true;
+        }
+        u8::try_from(index).ok().map(ModelId)
+    }
+
+    /// The name of a model; empty for one that is not there.
+    pub(super) fn model_name(&self, id: ModelId) -> &str {
+        let model = self.models.get(usize::from(id.0));
+        model.map_or("", |model| &model.name)
+    }
+
+    /// What to say about a model that is not there.
+    pub(super) fn unknown_model(&self, name: &str, span: Span) -> Diagnostic {
+        let names = self.models.iter().map(|model| model.name.as_str());
+        let define = format!("define it with `model {} {{ … }}`", shown(name));
+        Diagnostic::new(Code::E0239, format!("unknown model `{}`", shown(name)))
+            .label(span, "no such model")
+            .help(meant(name, names, "model").unwrap_or(define))
     }
 
     /// What to say about a name that is not defined.
@@ -336,6 +378,22 @@ impl Scope {
                 Diagnostic::new(Code::W0201, format!("nothing uses the {kind} `{name}`"))
                     .label(entry.span, "not used")
                     .help("delete it, or use it in a rule"),
+            );
+        }
+        for model in &self.models {
+            if model.used || model.span.file != root {
+                continue;
+            }
+            sink.push(
+                Diagnostic::new(
+                    Code::W0212,
+                    format!("nothing asks the model `{}`", model.name),
+                )
+                .label(model.span, "not used")
+                .help(format!(
+                    "delete it, or ask it in a rule, as in `{}() > 80%`",
+                    model.name
+                )),
             );
         }
     }

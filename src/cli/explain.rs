@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::terminal::{Align, table};
 use super::{Exit, Format, Terminal, fail};
-use crate::check::schema::{BLOCKS, BlockKind, Field, FieldType, LATER_FIELDS};
+use crate::check::schema::{BLOCKS, BlockKind, Engine, Field, FieldType};
 use crate::check::{ATTRIBUTES, About, Attribute, Source, Type};
 use crate::diag::{Code, codes, shown};
 
@@ -34,12 +34,6 @@ pub(super) fn run(args: &ExplainArgs, terminal: &Terminal) -> Exit {
         explain_code(terminal, code);
     } else if let Some((block, field)) = field(topic) {
         explain_field(terminal, block, field);
-    } else if is_later(topic) {
-        return fail(
-            terminal,
-            &format!("`{topic}` is not in this version"),
-            Some("`edict explain` lists what is"),
-        );
     } else {
         return fail(
             terminal,
@@ -66,34 +60,34 @@ fn field(topic: &str) -> Option<(&'static BlockKind, &'static Field)> {
     fields().find(|(block, field)| is_meant(block.word, field.name))
 }
 
-fn is_later(topic: &str) -> bool {
-    LATER_FIELDS
-        .iter()
-        .any(|(block, field)| topic == *field || topic == format!("{block}.{field}"))
-}
-
 fn takes(ty: FieldType) -> String {
     match ty {
         FieldType::Text => "text".to_owned(),
         FieldType::Kernel => "a kernel version in a text".to_owned(),
         FieldType::Count(low, high) => format!("a number from {low} to {high}"),
-        FieldType::Duration(low, high) => {
-            format!("a duration from {} to {}", time(low), time(high))
-        }
-        FieldType::Choice(words) => words.join(" or "),
+        FieldType::Duration(..) => format!("a duration from {}", range(ty)),
+        FieldType::Ratio(..) => format!("a ratio from {}", range(ty)),
+        FieldType::Bytes(..) => format!("a size from {}", range(ty)),
+        FieldType::Truth => "true or false".to_owned(),
+        FieldType::Choice(words) => match words {
+            [others @ .., last] if others.len() > 1 => format!("{} or {last}", others.join(", ")),
+            words => words.join(" or "),
+        },
         FieldType::Tiers => "a list of tiers".to_owned(),
+        FieldType::Attributes => "a list of attributes that are no texts".to_owned(),
+        FieldType::Model => "the name of a model".to_owned(),
+        FieldType::Digest => "64 hexadecimal digits in a text".to_owned(),
+        FieldType::Path => "a path in a text, relative to the file it stands in".to_owned(),
+        FieldType::Cpus => "CPUs in a text".to_owned(),
+        FieldType::Bounds => "a block of lines `TIER.FIELD = LOW..HIGH`".to_owned(),
     }
 }
 
-/// Nanoseconds in the largest unit that is exact.
-fn time(nanos: i64) -> String {
-    [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us")]
-        .into_iter()
-        .find(|(size, _)| nanos != 0 && nanos % size == 0)
-        .map_or_else(
-            || format!("{nanos}ns"),
-            |(size, unit)| format!("{}{unit}", nanos / size),
-        )
+/// The range of a field that is a number, with its units.
+fn range(ty: FieldType) -> String {
+    ty.range().map_or_else(String::new, |(low, high)| {
+        format!("{} to {}", ty.written(low), ty.written(high))
+    })
 }
 
 fn explain_field(terminal: &Terminal, block: &BlockKind, field: &Field) {
@@ -103,21 +97,44 @@ fn explain_field(terminal: &Terminal, block: &BlockKind, field: &Field) {
             "block": block.word,
             "takes": takes(field.ty),
             "default": field.default,
+            "required": field.required,
+            "carried_out": carried_out(block, field),
             "summary": field.summary,
-            "example": format!("{} = {}", field.name, field.example),
+            "example": field.written(),
         }));
         return;
     }
     let name = format!("{}.{}", block.word, field.name);
     terminal.print(&format!(
-        "{}: {}\n\n  takes    {}\n  default  {}\n  example  {} = {}\n",
+        "{}: {}\n\n  takes    {}\n  default  {}\n  example  {}\n",
         terminal.bold(&name),
         field.summary,
         takes(field.ty),
-        field.default.unwrap_or("none"),
-        field.name,
-        field.example
+        field.default.unwrap_or(match field.required {
+            true => "none, it must be given",
+            false => "none",
+        }),
+        field.written()
     ));
+    if let Some(not) = not_carried_out(block, field) {
+        terminal.print(&format!("  note     {not}\n"));
+    }
+}
+
+/// What of a field no engine of this version carries out.
+fn not_carried_out(block: &BlockKind, field: &Field) -> Option<String> {
+    let checked = "is checked, but not carried out by this version";
+    match (block.engine, field.engine) {
+        (Engine::There, Engine::There) => None,
+        (Engine::There, Engine::MissingFor(choices)) => {
+            Some(format!("`{}` {checked}", choices.join("`, `")))
+        }
+        _ => Some(checked.replace("is checked", "checked")),
+    }
+}
+
+fn carried_out(block: &BlockKind, field: &Field) -> bool {
+    block.engine != Engine::Missing && field.engine != Engine::Missing
 }
 
 fn nearest(topic: &str) -> String {

@@ -65,6 +65,7 @@ fn document(plan: &Plan, image: &Image) -> Value {
                 "order": match tier.order {
                     Order::Vtime => "vtime",
                     Order::Fifo => "fifo",
+                    Order::Lottery => "lottery",
                 },
                 "preempt": tier.preempt.iter().map(name).collect::<Vec<_>>(),
                 "max_wait_ns": tier.max_wait.map(|wait| wait.0),
@@ -107,6 +108,7 @@ fn document(plan: &Plan, image: &Image) -> Value {
         "digest": image.digest().to_string(),
         "between": match plan.lottery().between {
             Between::Tiers => "tiers",
+            Between::Stride => "stride",
             Between::Strict => "strict",
         },
         "tiers": tiers,

@@ -327,6 +327,8 @@ fn write_head(bytes: &mut Bytes, plan: &Plan, uses: u32, words: usize, rows: usi
         match plan.lottery().between {
             Between::Tiers => 0,
             Between::Strict => 1,
+            // No object carries it out yet: such a policy is not put in force.
+            Between::Stride => 2,
         },
     );
     let otherwise = plan.rules().last();
@@ -355,6 +357,8 @@ fn write_head(bytes: &mut Bytes, plan: &Plan, uses: u32, words: usize, rows: usi
             match planned.order {
                 Order::Vtime => 0,
                 Order::Fifo => 1,
+                // As `stride`.
+                Order::Lottery => 2,
             },
         );
     }

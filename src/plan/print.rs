@@ -33,6 +33,7 @@ impl Plan {
     fn write_tiers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let between = match self.lottery().between {
             Between::Tiers => "lottery by tickets",
+            Between::Stride => "stride by tickets",
             Between::Strict => "strict",
         };
         writeln!(f, "\ntiers ({between})")?;
@@ -41,6 +42,7 @@ impl Plan {
             let order = match tier.order {
                 Order::Vtime => "vtime",
                 Order::Fifo => "fifo",
+                Order::Lottery => "lottery",
             };
             write!(
                 f,
