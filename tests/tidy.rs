@@ -61,6 +61,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("regex_automata", &["src/check/pattern/"]),
     ("regex_syntax", &["src/check/pattern/"]),
     ("notify", &["src/reload/watch"]),
+    ("unicode_security", &["src/check/looks"]),
     ("clap", &["src/cli/", "src/main.rs"]),
     ("anyhow", &["src/cli/", "src/main.rs"]),
 ];

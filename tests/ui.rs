@@ -551,8 +551,19 @@ fn the_reference_knows_every_word() {
 fn complete(piece: &str) -> String {
     let is_statement = piece.lines().any(|line| {
         [
-            "tier ", "rules ", "set ", "const ", "policy ", "lottery ", "include ", "model ",
-            "balance ", "reward ", "learn ", "test ", "override ",
+            "tier ",
+            "rules ",
+            "set ",
+            "const ",
+            "policy ",
+            "lottery ",
+            "include ",
+            "model ",
+            "balance ",
+            "reward ",
+            "learn ",
+            "test ",
+            "override ",
         ]
         .iter()
         .any(|word| line.starts_with(word))

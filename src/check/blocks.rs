@@ -137,8 +137,12 @@ impl Blocks<'_> {
                 continue;
             };
             if let Some(first) = places.insert(about.name, name.span()) {
-                self.sink
-                    .push(given_twice(&name.text, name.span(), first, "delete one of the two"));
+                self.sink.push(given_twice(
+                    &name.text,
+                    name.span(),
+                    first,
+                    "delete one of the two",
+                ));
                 continue;
             }
             let (given, at) = match (bounds, statement) {
@@ -211,10 +215,9 @@ impl Blocks<'_> {
                 continue;
             }
             let (what, help) = match (about.engine, choice) {
-                (Engine::MissingFor(_), Some(choice)) => (
-                    format!("`{} = {choice}`", about.name),
-                    ready_choices(about),
-                ),
+                (Engine::MissingFor(_), Some(choice)) => {
+                    (format!("`{} = {choice}`", about.name), ready_choices(about))
+                }
                 _ => (
                     format!("`{}` of `{}`", about.name, kind.word),
                     "leave it out to run the policy".to_owned(),

@@ -151,7 +151,8 @@ impl Cases<'_> {
             };
             if let Some(first) = places.insert(&name.text, name.span()) {
                 let help = "a task has one value of each attribute";
-                self.sink.push(given_twice(&name.text, name.span(), first, help));
+                self.sink
+                    .push(given_twice(&name.text, name.span(), first, help));
                 sound = false;
                 continue;
             }
@@ -192,7 +193,9 @@ impl Cases<'_> {
             (ty, other) => {
                 let help = match ty {
                     Type::Text => literals::quoted(expr, &other),
-                    Type::Bool => format!("write `{} = true` or `{} = false`", about.name, about.name),
+                    Type::Bool => {
+                        format!("write `{} = true` or `{} = false`", about.name, about.name)
+                    }
                     ty => format!("write {}, as a task has it", ty.phrase()),
                 };
                 return self.refuse(
@@ -237,10 +240,7 @@ impl Cases<'_> {
     }
 
     /// The tier and the rule, which must not contradict each other.
-    fn expectation(
-        &mut self,
-        expect: &Expect,
-    ) -> Option<(super::policy::TierId, Option<RuleId>)> {
+    fn expectation(&mut self, expect: &Expect) -> Option<(super::policy::TierId, Option<RuleId>)> {
         let tier = self
             .tiers
             .iter()
@@ -256,7 +256,8 @@ impl Cases<'_> {
         let Some(by) = &expect.by else {
             return Some((tier?, None));
         };
-        let is_meant = |rule: &Rule| rule.name == by.text || (by.text == "otherwise" && rule.when.is_none());
+        let is_meant =
+            |rule: &Rule| rule.name == by.text || (by.text == "otherwise" && rule.when.is_none());
         let Some(index) = self.rules.iter().position(|rule| is_meant(rule)) else {
             if !self.named.contains(&by.text) && by.text != "otherwise" {
                 self.sink.push(self.unknown_rule(by));

@@ -125,7 +125,9 @@ impl<'a> Checker<'a> {
         }
         if !root && (!kind.included || word == "rules") {
             let help = match word {
-                "rules" => "give the rules a name, `rules NAME { … }`, and place them in the policy with `use NAME`",
+                "rules" => {
+                    "give the rules a name, `rules NAME { … }`, and place them in the policy with `use NAME`"
+                }
                 _ => "move it to the policy",
             };
             self.sink.push(
@@ -371,7 +373,10 @@ impl<'a> Checker<'a> {
             ("group", "groups of rules"),
             "join groups that are placed together",
         );
-        let names: Vec<&str> = tier_blocks.iter().map(|(_, name)| name.text.as_str()).collect();
+        let names: Vec<&str> = tier_blocks
+            .iter()
+            .map(|(_, name)| name.text.as_str())
+            .collect();
         let overrides = self.overridden(&names);
 
         let mut blocks = Blocks {
@@ -527,7 +532,10 @@ impl<'a> Checker<'a> {
                         format!("nothing places the group of rules `{}`", name.text),
                     )
                     .label(name.span(), "never used")
-                    .help(format!("write `use {}` in `rules`, or delete it", name.text)),
+                    .help(format!(
+                        "write `use {}` in `rules`, or delete it",
+                        name.text
+                    )),
                 );
             }
         }

@@ -39,10 +39,7 @@ pub fn lacking(policy: &Policy, version: Version) -> Vec<Diagnostic> {
         .map(|feature| {
             Diagnostic::new(
                 Code::E0241,
-                format!(
-                    "kernel {here} has no {}, {}",
-                    feature.name, feature.purpose
-                ),
+                format!("kernel {here} has no {}, {}", feature.name, feature.purpose),
             )
             .help(format!(
                 "{} came with kernel {}",

@@ -144,7 +144,14 @@ mod tests {
 
     #[test]
     fn one_script_is_fine() {
-        for text in ["nginx", "café", "компилятор", "編集者", "größe-2", "日本語カナ"] {
+        for text in [
+            "nginx",
+            "café",
+            "компилятор",
+            "編集者",
+            "größe-2",
+            "日本語カナ",
+        ] {
             assert!(text.is_single_script(), "{text}");
         }
         assert!(!"nginх".is_single_script());

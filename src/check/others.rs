@@ -151,9 +151,8 @@ impl Blocks<'_> {
                 sound = false;
                 continue;
             };
-            let same = |other: &&Bound| {
-                other.tier == bound.tier && other.field.name == bound.field.name
-            };
+            let same =
+                |other: &&Bound| other.tier == bound.tier && other.field.name == bound.field.name;
             if let Some(first) = bounds.iter().find(same) {
                 self.sink.push(super::blocks::given_twice(
                     &line.name.text,
@@ -175,9 +174,12 @@ impl Blocks<'_> {
         let at = line.name.span();
         let Some((tier, field)) = name.split_once('.') else {
             return self.refuse(
-                Diagnostic::new(Code::E0237, format!("`{}` is not the field of a tier", shown(name)))
-                    .label(at, "expected a tier, a dot and a field")
-                    .help(format!("write `TIER.{} = LOW..HIGH`", shown(name))),
+                Diagnostic::new(
+                    Code::E0237,
+                    format!("`{}` is not the field of a tier", shown(name)),
+                )
+                .label(at, "expected a tier, a dot and a field")
+                .help(format!("write `TIER.{} = LOW..HIGH`", shown(name))),
             );
         };
         let index = self.tiers.iter().position(|known| *known == tier);
@@ -188,9 +190,12 @@ impl Blocks<'_> {
         let Some(about) = kind.field(field) else {
             let numbers = kind.fields.iter().filter(|f| f.ty.range().is_some());
             return self.refuse(
-                Diagnostic::new(Code::E0207, format!("`tier` has no field `{}`", shown(field)))
-                    .label(at, "no such field")
-                    .maybe_help(meant(field, numbers.map(|f| f.name), "field")),
+                Diagnostic::new(
+                    Code::E0207,
+                    format!("`tier` has no field `{}`", shown(field)),
+                )
+                .label(at, "no such field")
+                .maybe_help(meant(field, numbers.map(|f| f.name), "field")),
             );
         };
         let Some((low, high)) = about.ty.range() else {
@@ -273,7 +278,9 @@ impl Blocks<'_> {
     fn balance_rule(&mut self, rule: &ast::Rule) -> Option<BalanceRule> {
         let whole = rule.place.0;
         let wrong = |message: String, at: Span, label: &str, help: &str| {
-            Diagnostic::new(Code::E0235, message).label(at, label).help(help)
+            Diagnostic::new(Code::E0235, message)
+                .label(at, label)
+                .help(help)
         };
         let mut sound = true;
         if rule.target.text != "migrate" {
@@ -285,7 +292,11 @@ impl Blocks<'_> {
             ));
             sound = false;
         }
-        let within = match rule.within.as_ref().map(|within| (within, within.text.as_str())) {
+        let within = match rule
+            .within
+            .as_ref()
+            .map(|within| (within, within.text.as_str()))
+        {
             Some((_, "llc")) => Some(Domain::Llc),
             Some((_, "node")) => Some(Domain::Node),
             Some((within, text)) => {

@@ -91,7 +91,13 @@ pub struct Bound {
 impl PartialEq for Bound {
     fn eq(&self, other: &Self) -> bool {
         (self.tier, self.field.name, self.low, self.high, self.span)
-            == (other.tier, other.field.name, other.low, other.high, other.span)
+            == (
+                other.tier,
+                other.field.name,
+                other.low,
+                other.high,
+                other.span,
+            )
     }
 }
 

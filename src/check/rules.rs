@@ -194,9 +194,12 @@ impl<'a, 'c> Walk<'a, 'c> {
             let names = self.groups.keys().copied();
             let define = format!("define it with `rules {} {{ … }}`", shown(name));
             self.sink.push(
-                Diagnostic::new(Code::E0230, format!("unknown group of rules `{}`", shown(name)))
-                    .label(at, "no such group")
-                    .help(meant(name, names, "group").unwrap_or(define)),
+                Diagnostic::new(
+                    Code::E0230,
+                    format!("unknown group of rules `{}`", shown(name)),
+                )
+                .label(at, "no such group")
+                .help(meant(name, names, "group").unwrap_or(define)),
             );
             return;
         };
@@ -365,12 +368,15 @@ pub(super) fn circles(groups: &Groups<'_>, sink: &mut Sink) {
         let Some(block) = groups.get(group) else {
             return Vec::new();
         };
-        let used = block.statements.iter().filter_map(|statement| match statement {
-            Statement::Use(named) => groups
-                .get_key_value(named.name.text.as_str())
-                .map(|(name, _)| (*name, named.name.span())),
-            _ => None,
-        });
+        let used = block
+            .statements
+            .iter()
+            .filter_map(|statement| match statement {
+                Statement::Use(named) => groups
+                    .get_key_value(named.name.text.as_str())
+                    .map(|(name, _)| (*name, named.name.span())),
+                _ => None,
+            });
         used.collect()
     };
     // Depth first, without recursion: chains may be long.

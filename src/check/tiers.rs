@@ -32,7 +32,9 @@ impl Blocks<'_> {
                             format!("the tier `{}` preempts itself", shown(&name.text)),
                         )
                         .label(*at, "names its own tier")
-                        .help("within a tier, `order` and `slice` decide; leave it out of the list"),
+                        .help(
+                            "within a tier, `order` and `slice` decide; leave it out of the list",
+                        ),
                     );
                 }
                 tiers.clone()

@@ -92,9 +92,12 @@ pub(super) fn overridden<'a>(block: &'a Block, sink: &mut Sink) -> Option<&'a Na
         }
         [Title::Name(kind), Title::Name(_)] => {
             let kind = shown(&kind.text).into_owned();
-            Diagnostic::new(Code::E0234, format!("`override {kind}`: only tiers are overridden"))
-                .label(block.head(), "not a tier")
-                .help("change the definition itself, or give yours another name")
+            Diagnostic::new(
+                Code::E0234,
+                format!("`override {kind}`: only tiers are overridden"),
+            )
+            .label(block.head(), "not a tier")
+            .help("change the definition itself, or give yours another name")
         }
         titles => {
             let name = titles.first().map_or("NAME", Title::text);

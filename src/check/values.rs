@@ -2,6 +2,7 @@
 
 use super::attribute::{Attribute, Type};
 use super::blocks::{Blocks, Given, tier_id};
+use super::kernel;
 use super::literals::bare_number;
 use super::misfit::unknown_attribute;
 use super::parts::Cpus;
@@ -10,7 +11,6 @@ use super::schema::{Field, FieldType};
 use super::scope::unknown_tier;
 use super::sink::meant;
 use super::types::{self, Value};
-use super::kernel;
 use crate::diag::{Code, Diagnostic, Span, shown};
 use crate::syntax::ast::{Expr, Kind};
 
@@ -161,7 +161,13 @@ impl Blocks<'_> {
             return Some(number);
         }
         let show = |number| field.ty.written(number);
-        self.refuse(out_of_range(field, span, &show(number), &show(low), &show(high)))
+        self.refuse(out_of_range(
+            field,
+            span,
+            &show(number),
+            &show(low),
+            &show(high),
+        ))
     }
 
     fn choice(
@@ -211,17 +217,17 @@ impl Blocks<'_> {
     ) -> Option<&'e [Expr]> {
         let (label, help) = match &expr.bare().kind {
             Kind::List(members) => return Some(members),
-            Kind::Name(name) => ("a single name", format!("{} = [{}]", field.name, shown(name))),
+            Kind::Name(name) => (
+                "a single name",
+                format!("{} = [{}]", field.name, shown(name)),
+            ),
             Kind::Set(_) => ("a set", format!("{} = {example}", field.name)),
             _ => ("expected a list", format!("{} = {example}", field.name)),
         };
         self.refuse(
-            Diagnostic::new(
-                Code::E0301,
-                format!("`{}` is a list of {what}", field.name),
-            )
-            .label(expr.span(), label)
-            .help(format!("write `{help}`")),
+            Diagnostic::new(Code::E0301, format!("`{}` is a list of {what}", field.name))
+                .label(expr.span(), label)
+                .help(format!("write `{help}`")),
         )
     }
 
@@ -317,16 +323,22 @@ impl Blocks<'_> {
             Kind::Name(name) => name,
             Kind::Call(name, _) => {
                 return self.refuse(
-                    Diagnostic::new(Code::E0301, format!("`{}` is the name of a model", field.name))
-                        .label(span, "asked, not named")
-                        .help(format!("write `{} = {}`", field.name, shown(name))),
+                    Diagnostic::new(
+                        Code::E0301,
+                        format!("`{}` is the name of a model", field.name),
+                    )
+                    .label(span, "asked, not named")
+                    .help(format!("write `{} = {}`", field.name, shown(name))),
                 );
             }
             _ => {
                 return self.refuse(
-                    Diagnostic::new(Code::E0301, format!("`{}` is the name of a model", field.name))
-                        .label(span, "expected a name")
-                        .help(format!("write `{}`", field.written())),
+                    Diagnostic::new(
+                        Code::E0301,
+                        format!("`{}` is the name of a model", field.name),
+                    )
+                    .label(span, "expected a name")
+                    .help(format!("write `{}`", field.written())),
                 );
             }
         };

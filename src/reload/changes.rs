@@ -112,17 +112,19 @@ fn rules(old: &Policy, new: &Policy, parts: &mut Vec<String>) {
 /// Rules by name. A rule without a label is called after its line, which is no
 /// name: it is called after its place among the unlabelled ones instead.
 fn named_in_order(policy: &Policy) -> Vec<(String, &Rule)> {
-    let mut unlabelled = 0;
+    let mut unlabelled: BTreeMap<&str, u32> = BTreeMap::new();
     policy
         .rules()
         .iter()
         .map(|rule| {
-            if rule.name == format!("line {}", rule.line) {
-                unlabelled += 1;
-                (format!("unlabelled {unlabelled}"), rule)
-            } else {
-                (rule.name.clone(), rule)
+            if rule.is_labelled() {
+                return (rule.name.clone(), rule);
             }
+            // `line 7`, or in a group `web line 7`
+            let group = rule.name.split("line ").next().unwrap_or_default();
+            let count = unlabelled.entry(group).or_default();
+            *count += 1;
+            (format!("{group}unlabelled {count}"), rule)
         })
         .collect()
 }

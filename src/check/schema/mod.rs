@@ -156,9 +156,7 @@ impl Field {
         match self.engine {
             Engine::There => true,
             Engine::Missing => false,
-            Engine::MissingFor(choices) => {
-                choice.is_none_or(|choice| !choices.contains(&choice))
-            }
+            Engine::MissingFor(choices) => choice.is_none_or(|choice| !choices.contains(&choice)),
         }
     }
 
@@ -271,7 +269,10 @@ mod tests {
     fn the_table_is_sound() {
         for (index, kind) in BLOCKS.iter().enumerate() {
             assert!(
-                BLOCKS.iter().skip(index + 1).all(|other| other.word != kind.word),
+                BLOCKS
+                    .iter()
+                    .skip(index + 1)
+                    .all(|other| other.word != kind.word),
                 "{}",
                 kind.word
             );

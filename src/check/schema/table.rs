@@ -348,11 +348,7 @@ pub const STATEMENTS: [(&str, &str, &str); 6] = [
         "set browsers = { \"firefox\", \"chromium\" }",
         "gives a set of texts or numbers a name",
     ),
-    (
-        "use",
-        "use web",
-        "places a group of rules among the rules",
-    ),
+    ("use", "use web", "places a group of rules among the rules"),
     (
         "override",
         "override tier batch { tickets = 50 }",
