@@ -71,6 +71,7 @@ catalogue! {
     E0111 "a malformed number";
     E0112 "a word of another language";
     E0113 "a text that formatting would change";
+    E0114 "an include that is a comment";
     E0201 "an unknown attribute";
     E0202 "an unknown tier";
     E0203 "a rule that can never be reached";

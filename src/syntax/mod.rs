@@ -16,6 +16,7 @@
 pub mod ast;
 mod expr;
 pub mod fmt;
+mod guess;
 mod native;
 pub mod print;
 mod scan;
@@ -40,6 +41,19 @@ pub struct Parsed {
 
 /// Parses the block form of one file. Pure; never panics.
 pub fn parse(file: FileId, text: &str) -> Parsed {
+    let mut parsed = parse_block_form(file, text);
+    let is_broken = parsed.diagnostics.iter().any(Diagnostic::is_error);
+    if let Some(yaml) = is_broken.then(|| guess::yaml(file, text)).flatten() {
+        return Parsed {
+            ast: None,
+            diagnostics: vec![yaml],
+        };
+    }
+    parsed.diagnostics.extend(guess::includes(file, text));
+    parsed
+}
+
+fn parse_block_form(file: FileId, text: &str) -> Parsed {
     let refused = |diagnostics| Parsed {
         ast: None,
         diagnostics,

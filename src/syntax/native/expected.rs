@@ -7,7 +7,7 @@ use crate::diag::{Code, Diagnostic, Span, shown};
 use crate::syntax::scan;
 
 /// Spellings of operators that people try, and what they mean.
-const OPERATORS: [(&[&str], &str); 5] = [
+const OPERATORS: [(&[&str], &str); 9] = [
     (
         &[
             "startswith",
@@ -19,10 +19,17 @@ const OPERATORS: [(&[&str], &str); 5] = [
         ],
         "starts with",
     ),
+    (
+        &["endswith", "ends_with", "endsWith", "suffix"],
+        "ends with",
+    ),
     (&["is", "equals", "eq", "equal"], "=="),
     (&["isnt", "ne", "neq"], "!="),
     (&["isin", "within", "of", "one"], "in"),
     (&["below", "inside", "beneath"], "under"),
+    (&["has", "includes", "include"], "contains"),
+    (&["match", "regex", "regexp", "rlike", "re"], "matches"),
+    (&["glob", "ilike", "fnmatch"], "like"),
 ];
 
 /// The words that cannot be names, as in the grammar.
@@ -99,13 +106,24 @@ impl Builder<'_> {
                 "`{found}` is a word of the language; choose another name"
             ));
         }
+        if let Some(help) = self.foreign_shape(at, found, wanted, first) {
+            return Some(help);
+        }
         if wanted.contains("operator") {
+            if found == "is"
+                && self
+                    .text
+                    .get(at..)
+                    .is_some_and(|rest| rest.starts_with("is not "))
+            {
+                return Some("did you mean `!=`?".to_owned());
+            }
             let spelled = OPERATORS
                 .iter()
                 .find(|(words, _)| words.contains(&found))
                 .map(|(_, operator)| *operator);
             let near = || {
-                ["and", "or", "in", "under", "starts with"]
+                ["and", "or", "in", "under", "like", "matches", "contains"]
                     .into_iter()
                     .find(|word| {
                         found.len() > 1
@@ -128,6 +146,56 @@ impl Builder<'_> {
             })
             .map(|word| format!("did you mean `{word}` by `{}`?", shown(first)))
     }
+}
+
+impl Builder<'_> {
+    /// What to write for a statement that has the shape of another language.
+    fn foreign_shape(&self, at: usize, found: &str, wanted: &str, first: &str) -> Option<String> {
+        let (before, rest) = self.text.split_at_checked(at)?;
+        let line = before.rsplit('\n').next().unwrap_or("");
+        let line_word = |word: &str| line.split_whitespace().next() == Some(word);
+        let after = rest.strip_prefix(found).unwrap_or("");
+        let is_last = after
+            .trim_start_matches([' ', '\t', '\r'])
+            .starts_with(['\n', '#', '}']);
+        let help = if line_word("match")
+            || line_word("switch")
+            || line_word("select")
+            || line_word("case")
+        {
+            "write a rule for each case: `when comm == \"x\" -> tier`"
+        } else if found == "between" && wanted.contains("operator") {
+            "write two comparisons with `and` between them: `nice >= 1 and nice <= 5`"
+        } else if line.trim().is_empty() && (rest.starts_with("- ") || rest.starts_with("---\n")) {
+            "this is how YAML is written; edict reads that from a file `policy.yaml`"
+        } else if line.trim().is_empty() && (rest.starts_with("--") || rest.starts_with("<!--")) {
+            "start a comment with `#`"
+        } else if found == ":" && matches!(first, "const" | "set") {
+            "a name has no type of its own; write `=` and the value behind it"
+        } else if found == ":" && wanted.contains("`{`") && scan::TOP.contains(&first) {
+            return Some(format!(
+                "put what belongs to `{}` into `{{ … }}`",
+                shown(line.trim())
+            ));
+        } else if found == "," && wanted.contains("`)`") && line.contains(" in (") {
+            "a set stands in braces: `in { …, … }`"
+        } else if line.trim_start().starts_with("set ") && !line.contains('=') {
+            "write `=` between the name of the set and its members"
+        } else if wanted.contains("`->`")
+            && wanted.contains("operator")
+            && is_last
+            && is_name(found)
+        {
+            return Some(format!("write `-> {}`", shown(found)));
+        } else {
+            return None;
+        };
+        Some(help.to_owned())
+    }
+}
+
+fn is_name(found: &str) -> bool {
+    found.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
 }
 
 /// The token that a text begins with, to print.

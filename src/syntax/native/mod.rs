@@ -15,6 +15,7 @@ use super::{Parsed, ast, scan};
 use crate::diag::{Code, Diagnostic, FileId, Severity, Span, shown};
 
 mod expected;
+mod foreign;
 mod literal;
 
 #[derive(Parser)]
@@ -114,18 +115,6 @@ impl Builder<'_> {
             .push(Diagnostic::new(code, message).label(span, label).help(help));
     }
 
-    /// `found` is of another language; `instead` is what edict calls it.
-    fn foreign(&mut self, code: Code, span: Span, found: &str, instead: &str) {
-        let found = shown(found);
-        self.complain(
-            code,
-            span,
-            &format!("`{found}` is not part of this language"),
-            "",
-            &format!("write `{instead}`"),
-        );
-    }
-
     fn statements(&mut self, pairs: Pairs<'_, Rule>, out: &mut Vec<Statement>) {
         for pair in pairs {
             let span = self.span(&pair);
@@ -172,13 +161,20 @@ impl Builder<'_> {
             }
             Rule::field => {
                 let name = self.name(&inner.next()?);
-                self.assign(&inner.next()?);
+                let assign = inner.next()?;
                 let value = self.expression(inner.next()?)?;
+                if self.foreign_block(&name, &assign, &value) {
+                    return None;
+                }
+                self.assign(&assign);
                 Statement::Field(Field { name, value, place })
             }
             Rule::directive => {
-                let word = self.name(&inner.next()?);
+                let mut word = self.name(&inner.next()?);
                 let (value, _) = self.operand(inner.next()?)?;
+                if matches!(value.kind, Kind::Text(_)) {
+                    self.foreign_include(&mut word);
+                }
                 Statement::Directive(Directive { word, value, place })
             }
             Rule::use_statement => Statement::Use(Use {
@@ -198,23 +194,6 @@ impl Builder<'_> {
         Name {
             text: pair.as_str().to_owned(),
             place: Place(self.span(pair)),
-        }
-    }
-
-    fn assign(&mut self, pair: &Pair<'_, Rule>) {
-        let found = pair.clone().into_inner().next();
-        let foreign = pair.as_rule() == Rule::foreign_colon
-            || found.is_some_and(|found| found.as_rule() == Rule::foreign_double_assign);
-        if foreign {
-            let span = self.span(pair);
-            let found = pair.as_str();
-            self.complain(
-                Code::E0112,
-                span,
-                &format!("`{found}` between a name and its value"),
-                "",
-                "write `=`",
-            );
         }
     }
 
@@ -263,7 +242,10 @@ impl Builder<'_> {
             let span = self.span(&pair);
             match pair.as_rule() {
                 Rule::word => rule.label = Some(self.name(&pair)),
-                Rule::foreign_if => self.foreign(Code::E0112, span, "if", "when"),
+                Rule::foreign_if if pair.as_str() == "unless" => {
+                    self.foreign(Code::E0112, span, "unless", "when not (…)");
+                }
+                Rule::foreign_if => self.foreign(Code::E0112, span, pair.as_str(), "when"),
                 Rule::foreign_else => self.foreign(Code::E0112, span, pair.as_str(), "otherwise"),
                 Rule::expression => {
                     let value = self.expression(pair);
@@ -274,28 +256,54 @@ impl Builder<'_> {
                     }
                 }
                 Rule::arrow => {
-                    let foreign = pair.into_inner().next()?;
-                    if foreign.as_rule() == Rule::foreign_fat_arrow {
-                        self.foreign(Code::E0102, span, "=>", "->");
+                    let foreign = pair.clone().into_inner().next()?;
+                    if foreign.as_rule() == Rule::foreign_arrow {
+                        self.foreign_arrow(span, pair.as_str());
                     }
                 }
-                Rule::target => {
-                    for (index, word) in pair
-                        .into_inner()
-                        .filter(|p| p.as_rule() == Rule::word)
-                        .enumerate()
-                    {
-                        if index == 0 {
-                            rule.target = self.name(&word);
-                        } else {
-                            rule.within = Some(self.name(&word));
-                        }
-                    }
-                }
+                Rule::target => self.target(pair, &mut rule),
                 _ => {}
             }
         }
         Some(rule)
+    }
+
+    /// `critical`, `migrate within llc`
+    fn target(&mut self, pair: Pair<'_, Rule>, rule: &mut ast::Rule) {
+        let mut is_first = true;
+        for part in pair.into_inner() {
+            let span = self.span(&part);
+            match part.as_rule() {
+                Rule::foreign_tier => self.complain(
+                    Code::E0112,
+                    span,
+                    "`tier` in front of the name of a tier",
+                    "not needed",
+                    "write the name alone behind `->`",
+                ),
+                Rule::text => {
+                    let name = self.text_value(part);
+                    self.complain(
+                        Code::E0112,
+                        span,
+                        "the name of a tier in quotes",
+                        "a text",
+                        &format!("write `-> {}`", shown(&name)),
+                    );
+                    rule.target = Name {
+                        text: name,
+                        place: Place(span),
+                    };
+                    is_first = false;
+                }
+                Rule::word if is_first => {
+                    rule.target = self.name(&part);
+                    is_first = false;
+                }
+                Rule::word => rule.within = Some(self.name(&part)),
+                _ => {}
+            }
+        }
     }
 
     fn expression(&mut self, pair: Pair<'_, Rule>) -> Option<Expr> {
@@ -317,8 +325,8 @@ impl Builder<'_> {
             tokens.push(match part.as_rule() {
                 Rule::prefix => match part.into_inner().next()?.as_rule() {
                     Rule::minus => Token::Negative(span),
-                    Rule::foreign_not => {
-                        self.foreign(Code::E0102, span, "!", "not");
+                    Rule::foreign_not | Rule::foreign_upper_not => {
+                        self.foreign(Code::E0102, span, span.of(self.text), "not");
                         Token::Not(span)
                     }
                     _ => Token::Not(span),
@@ -339,33 +347,13 @@ impl Builder<'_> {
         let operator = match pair.as_rule() {
             Rule::and => return Infix::And,
             Rule::or => return Infix::Or,
-            Rule::foreign_and => {
-                self.foreign(Code::E0102, span, found, "and");
-                return Infix::And;
-            }
-            Rule::foreign_or => {
-                self.foreign(Code::E0102, span, found, "or");
-                return Infix::Or;
-            }
-            Rule::foreign_triple => {
-                let instead = if found == "===" { "==" } else { "!=" };
-                self.foreign(Code::E0102, span, found, instead);
-                if found == "===" {
-                    Operator::Equal
-                } else {
-                    Operator::NotEqual
-                }
-            }
-            Rule::foreign_equal => {
-                self.complain(
-                    Code::E0102,
-                    span,
-                    "`=` in a condition",
-                    "`=` gives a name its value",
-                    "write `==` to compare",
-                );
-                Operator::Equal
-            }
+            Rule::foreign_and
+            | Rule::foreign_or
+            | Rule::foreign_triple
+            | Rule::foreign_equal
+            | Rule::foreign_compare
+            | Rule::foreign_sign
+            | Rule::foreign_word => return self.foreign_infix(span, found),
             Rule::not_in => Operator::NotIn,
             Rule::r#in => Operator::In,
             Rule::under => Operator::Under,
