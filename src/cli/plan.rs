@@ -89,6 +89,7 @@ fn document(plan: &Plan, image: &Image) -> Value {
         .map(|planned| {
             json!({
                 "name": planned.attribute.about().name,
+                "slot": planned.slot.index(),
                 "evaluated": match planned.placement {
                     Placement::Kernel => "kernel",
                     Placement::Agent => "agent",

@@ -1,7 +1,7 @@
 //! Why a task is in its tier: the rules in order, each with a reason.
 
 use super::{Task, Truth, Verdict, evaluate, holds, truth};
-use crate::check::{Attribute, Compare, Cond, Policy, RuleId, Test, Type};
+use crate::check::{Attribute, Compare, Cond, Model, ModelId, Policy, RuleId, Test, Type};
 
 /// A verdict and the way to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub fn explain(policy: &Policy, task: &Task) -> Explanation {
                 None => (true, "no rule before it matched".to_owned(), Vec::new()),
                 Some(cond) => {
                     let outcome = truth(cond, task);
-                    let (because, unknown) = reasons(cond, task, outcome);
+                    let (because, unknown) = reasons(cond, task, outcome, policy.models());
                     (outcome == Truth::True, because, unknown)
                 }
             };
@@ -59,27 +59,93 @@ pub fn explain(policy: &Policy, task: &Task) -> Explanation {
     Explanation { verdict, trace }
 }
 
+/// What an outcome rests on.
+enum Reason<'a> {
+    Test(&'a Test),
+    /// A number in a range, its ends included.
+    Range(Attribute, i64, i64),
+    /// A model, which nobody runs.
+    Model(ModelId),
+}
+
+impl Reason<'_> {
+    /// The attribute that is not known, if that is the reason.
+    fn unknown(&self, task: &Task) -> Option<Attribute> {
+        let attribute = match self {
+            Self::Test(test) => test.attribute(),
+            Self::Range(attribute, ..) => *attribute,
+            Self::Model(_) => return None,
+        };
+        task.value(attribute).is_none().then_some(attribute)
+    }
+
+    fn sentence(&self, task: &Task, models: &[Model]) -> String {
+        match self {
+            Self::Test(test) => describe(test, task),
+            Self::Range(attribute, low, high) => match task.number(*attribute) {
+                None => format!("{attribute} is unknown"),
+                Some(value) => format!(
+                    "{attribute} is {}, {} {}..{}",
+                    number(*attribute, value),
+                    match (*low..=*high).contains(&value) {
+                        true => "in",
+                        false => "not in",
+                    },
+                    number(*attribute, *low),
+                    number(*attribute, *high),
+                ),
+            },
+            Self::Model(id) => {
+                let model = models.get(usize::from(id.0));
+                format!("{}() is unknown", model.map_or("", |model| &model.name))
+            }
+        }
+    }
+}
+
 /// The smallest set of tests, from the left, that forces the outcome.
-fn reasons(cond: &Cond, task: &Task, outcome: Truth) -> (String, Vec<Attribute>) {
-    let mut tests = Vec::new();
-    collect(cond, task, outcome, &mut tests);
-    let unknown = tests
+fn reasons(cond: &Cond, task: &Task, outcome: Truth, models: &[Model]) -> (String, Vec<Attribute>) {
+    let mut reasons = Vec::new();
+    collect(cond, task, outcome, &mut reasons);
+    let unknown = reasons
         .iter()
-        .filter(|test| holds(test, task) == Truth::Unknown)
-        .map(|test| test.attribute())
+        .filter_map(|reason| reason.unknown(task))
         .collect();
-    let mut found: Vec<String> = tests.iter().map(|test| describe(test, task)).collect();
+    let mut found: Vec<String> = reasons
+        .iter()
+        .map(|reason| reason.sentence(task, models))
+        .collect();
     found.dedup();
     (found.join(", "), unknown)
 }
 
-fn collect<'a>(cond: &'a Cond, task: &Task, outcome: Truth, found: &mut Vec<&'a Test>) {
+fn collect<'a>(cond: &'a Cond, task: &Task, outcome: Truth, found: &mut Vec<Reason<'a>>) {
+    if let Some(range) = range(cond) {
+        found.push(range);
+        return;
+    }
     match cond {
         Cond::Not(inner) => collect(inner, task, outcome.not(), found),
-        Cond::Test(test, _) => found.push(test),
-        Cond::Model(..) => {}
+        Cond::Test(test, _) => found.push(Reason::Test(test)),
+        Cond::Model(id, ..) => found.push(Reason::Model(*id)),
         Cond::And(parts) => forced(parts, task, outcome, Truth::True, found),
         Cond::Or(parts) => forced(parts, task, outcome, Truth::False, found),
+    }
+}
+
+/// The range that two comparisons of one number make.
+fn range(cond: &Cond) -> Option<Reason<'static>> {
+    let Cond::And(parts) = cond else {
+        return None;
+    };
+    let [Cond::Test(low, _), Cond::Test(high, _)] = parts.as_slice() else {
+        return None;
+    };
+    match (low, high) {
+        (Test::Number(a, Compare::Ge, low), Test::Number(b, Compare::Le, high)) if a == b => {
+            Some(Reason::Range(*a, *low, *high))
+        }
+        _ => None,
     }
 }
 
@@ -90,7 +156,7 @@ fn forced<'a>(
     task: &Task,
     outcome: Truth,
     needs_all: Truth,
-    found: &mut Vec<&'a Test>,
+    found: &mut Vec<Reason<'a>>,
 ) {
     if outcome == needs_all {
         for part in parts {
@@ -110,10 +176,10 @@ fn describe(test: &Test, task: &Task) -> String {
     }
     let is = outcome == Truth::True;
     let value = match attribute.about().ty {
-        Type::Text => task.text(attribute).map(|value| format!("\"{value}\"")),
-        Type::Duration => task.number(attribute).map(duration),
-        Type::Ratio => task.number(attribute).map(percent),
-        Type::Count => task.number(attribute).map(|value| value.to_string()),
+        Type::Text => task.text(attribute).map(quoted),
+        Type::Duration | Type::Ratio | Type::Count => {
+            task.number(attribute).map(|value| number(attribute, value))
+        }
         Type::Bool => task.truth(attribute).map(|value| value.to_string()),
     }
     .unwrap_or_default();
@@ -143,11 +209,7 @@ fn describe(test: &Test, task: &Task) -> String {
             }
         }
         Test::Number(_, compare, with) => {
-            let with = match attribute.about().ty {
-                Type::Duration => duration(*with),
-                Type::Ratio => percent(*with),
-                _ => with.to_string(),
-            };
+            let with = number(attribute, *with);
             let sign = match compare {
                 Compare::Eq => "==",
                 Compare::Lt => "<",
@@ -188,6 +250,26 @@ fn membership(attribute: &Attribute, value: &str, is: bool, count: usize, what: 
     }
 }
 
+/// Characters of a value that are shown; a command line can have thousands.
+const SHOWN: usize = 80;
+
+/// A text in quotes, its end left out when it is long.
+fn quoted(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("\"{}…\"", text.get(..end).unwrap_or(text)),
+        None => format!("\"{text}\""),
+    }
+}
+
+/// A number in the unit of its attribute.
+fn number(attribute: Attribute, value: i64) -> String {
+    match attribute.about().ty {
+        Type::Duration => duration(value),
+        Type::Ratio => percent(value),
+        Type::Count | Type::Text | Type::Bool => value.to_string(),
+    }
+}
+
 /// Nanoseconds with three digits in a readable unit.
 fn duration(nanos: i64) -> String {
     let value = nanos as f64;
@@ -208,4 +290,120 @@ fn trim(value: f64, unit: &str) -> String {
     let text = format!("{value:.2}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
     format!("{text}{unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::diag::Span;
+
+    fn because(cond: &Cond, task: &Task) -> String {
+        let (because, unknown) = reasons(cond, task, truth(cond, task), &[]);
+        assert!(unknown.is_empty() || because.contains("unknown"));
+        because
+    }
+
+    #[test]
+    fn every_test_has_a_sentence_for_both_outcomes() {
+        let comm = |value: &str| Task::default().with(Attribute::Comm, value);
+        let util = |value: i64| Task::default().with(Attribute::CpuUtil, value);
+        let a = Attribute::Comm;
+        let set = |names: &[&str]| Arc::new(names.iter().map(|n| (*n).to_owned()).collect());
+        for (test, task, expected) in [
+            (
+                Test::TextIn(a, set(&["x", "y"])),
+                comm("x"),
+                "comm is \"x\", one of 2 names",
+            ),
+            (
+                Test::EndsWith(a, "plus".into()),
+                comm("cc1plus"),
+                "comm is \"cc1plus\", which ends with \"plus\"",
+            ),
+            (
+                Test::EndsWith(a, "plus".into()),
+                comm("cc1"),
+                "comm is \"cc1\", which does not end with \"plus\"",
+            ),
+            (
+                Test::Contains(a, "c1".into()),
+                comm("cc1"),
+                "comm is \"cc1\", which contains \"c1\"",
+            ),
+            (
+                Test::Contains(a, "x".into()),
+                comm("cc1"),
+                "comm is \"cc1\", which does not contain \"x\"",
+            ),
+            (
+                Test::Like(a, "cc*".into()),
+                comm("cc1"),
+                "comm is \"cc1\", like \"cc*\"",
+            ),
+            (
+                Test::Like(a, "cc?".into()),
+                comm("cc"),
+                "comm is \"cc\", not like \"cc?\"",
+            ),
+            (
+                Test::Matches(a, "^c+1$".into()),
+                comm("cc1"),
+                "comm is \"cc1\", which matches \"^c+1$\"",
+            ),
+            (
+                Test::Matches(a, "^c$".into()),
+                comm("cc1"),
+                "comm is \"cc1\", which does not match \"^c$\"",
+            ),
+            (
+                Test::Number(Attribute::CpuUtil, Compare::Gt, 905_000),
+                util(912_500),
+                "cpu_util is 91.25%, > 90.5%",
+            ),
+            (
+                Test::IsTrue(Attribute::OnBattery),
+                Task::default(),
+                "on_battery is unknown",
+            ),
+        ] {
+            let cond = Cond::Test(test, Span::default());
+            assert_eq!(because(&cond, &task), expected);
+            assert_eq!(because(&Cond::Not(Box::new(cond)), &task), expected);
+        }
+    }
+
+    #[test]
+    fn a_range_is_one_reason() {
+        let age = |value: i64| Task::default().with(Attribute::Age, value);
+        let test = |compare, value| {
+            Cond::Test(
+                Test::Number(Attribute::Age, compare, value),
+                Span::default(),
+            )
+        };
+        let range = Cond::And(vec![
+            test(Compare::Ge, 1_000_000),
+            test(Compare::Le, 2_500_000),
+        ]);
+        assert_eq!(
+            because(&range, &age(2_000_000)),
+            "age is 2ms, in 1ms..2.5ms"
+        );
+        assert_eq!(
+            because(&range, &age(3_000_000_000)),
+            "age is 3s, not in 1ms..2.5ms"
+        );
+        assert_eq!(because(&range, &Task::default()), "age is unknown");
+    }
+
+    #[test]
+    fn long_values_lose_their_end() {
+        let task = Task::default().with(Attribute::Cmdline, "ü".repeat(4_000).as_str());
+        let test = Test::Contains(Attribute::Cmdline, "x".into());
+        let because = because(&Cond::Test(test, Span::default()), &task);
+        assert_eq!(because.chars().filter(|c| *c == 'ü').count(), SHOWN);
+        assert!(because.ends_with("…\", which does not contain \"x\""));
+    }
 }

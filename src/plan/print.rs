@@ -70,8 +70,19 @@ impl Plan {
                 Placement::Kernel => "kernel",
                 Placement::Agent => "agent",
             };
-            write!(f, "  {:<12} {place:<7}", plan.slot.to_string())?;
-            writeln!(f, " {}", Shape(plan))?;
+            let slot = plan.slot;
+            write!(
+                f,
+                "  {:<12} {place:<6} slot {:>2}",
+                slot.to_string(),
+                slot.index()
+            )?;
+            writeln!(f, "  {}", Shape(plan))?;
+            if let Partition::Pattern(texts) = &plan.partition {
+                for test in texts.tests() {
+                    writeln!(f, "    {}", Asked(test, ""))?;
+                }
+            }
         }
         if self.attributes().is_empty() {
             writeln!(f, "  none")?;
@@ -187,7 +198,17 @@ impl fmt::Display for Time {
 impl fmt::Display for Literal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let not = if self.negated { "not " } else { "" };
-        match &*self.test {
+        write!(f, "{}", Asked(&self.test, not))
+    }
+}
+
+/// A test behind a `not` or nothing.
+struct Asked<'a>(&'a Test, &'a str);
+
+impl fmt::Display for Asked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let not = self.1;
+        match self.0 {
             Test::TextIn(attribute, members) => {
                 write!(f, "{attribute} {not}in ")?;
                 write_members(f, members.len(), members.iter().map(|m| format!("{m:?}")))
