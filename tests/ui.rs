@@ -15,6 +15,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -404,6 +405,7 @@ fn files_that_cannot_be_read_say_what_they_said() {
     write("yaml/policy.yaml", b"policy:\n");
     one("yaml", Code::E0504, &at("yaml"));
     one("device", Code::E0004, Path::new("/dev/zero"));
+    one("standard-input", Code::E0004, Path::new("/dev/stdin"));
     one(
         "300-KiB",
         Code::E0006,
@@ -415,6 +417,17 @@ fn files_that_cannot_be_read_say_what_they_said() {
     );
     write("big/sets", &vec![b'#'; 2 << 20]);
     one("2-MiB-included", Code::E0006, &at("big"));
+    let many: String = (0..5).map(|n| format!("include \"{n}.sets\"\n")).collect();
+    write(
+        "much/policy.edict",
+        policy.replace("tier", &format!("{many}tier")).as_bytes(),
+    );
+    for n in 0..5 {
+        write(&format!("much/{n}.sets"), &vec![b'#'; 1 << 20]);
+    }
+    one("5-MiB-together", Code::E0006, &at("much"));
+    let odd = Path::new(std::ffi::OsStr::from_bytes(b"/tmp/caf\xE9.edict"));
+    one("name-not-utf-8", Code::E0013, odd);
     let mut bytes = policy.clone().into_bytes();
     bytes.extend(b"# caf\xE9\n");
     one("not-utf-8", Code::E0007, &write("latin1.edict", &bytes));

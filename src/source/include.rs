@@ -10,6 +10,8 @@ use crate::diag::{Code, Diagnostic, FileId, Span, shown};
 pub const MOST_DEPTH: usize = 8;
 /// How many files one policy may consist of.
 pub const MOST_FILES: usize = 32;
+/// How long the files of one policy may be together, in bytes.
+pub const LARGEST_TOGETHER: u64 = 4 << 20;
 
 /// A file as a store hands it over.
 pub(super) struct Fetched<I> {
@@ -56,6 +58,8 @@ struct Collection<'a, S: Store> {
     open: Vec<FileId>,
     diagnostics: Vec<Diagnostic>,
     transient: bool,
+    /// Bytes that were read.
+    together: u64,
 }
 
 /// Collects the policy and everything that it includes.
@@ -72,6 +76,7 @@ pub(super) fn collect<S: Store>(
         open: Vec::new(),
         diagnostics: Vec::new(),
         transient: false,
+        together: 0,
     };
     collection.follow(None);
     if collection.diagnostics.is_empty()
@@ -108,6 +113,9 @@ impl<S: Store> Collection<'_, S> {
     /// Reads one file and what it includes. The depth of the recursion is
     /// bounded by [`MOST_DEPTH`].
     fn follow(&mut self, from: Option<(FileId, &Include)>) {
+        if self.together > LARGEST_TOGETHER {
+            return;
+        }
         let fetched = match self.store.fetch(from, &self.identities) {
             Ok(fetched) => fetched,
             Err(refusal) => return self.refuse(refusal),
@@ -131,6 +139,25 @@ impl<S: Store> Collection<'_, S> {
                     "one file too many",
                 )
                 .help("put the sets of several files into one"),
+            );
+            return;
+        }
+        self.together = self.together.saturating_add(fetched.bytes.len() as u64);
+        if self.together > LARGEST_TOGETHER {
+            // Before it is parsed: that takes far longer than to read it.
+            self.diagnostics.push(
+                with_label(
+                    Diagnostic::new(
+                        Code::E0006,
+                        format!(
+                            "the files of the policy are more than {} KiB long together",
+                            LARGEST_TOGETHER >> 10
+                        ),
+                    ),
+                    span,
+                    "this file crosses the limit",
+                )
+                .help("leave out sets that no rule uses, or name directories with `under` instead of every file"),
             );
             return;
         }

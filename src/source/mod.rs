@@ -28,7 +28,7 @@ use std::sync::Arc;
 use crate::diag::{Diagnostic, FileId, Files, Span};
 
 pub use digest::Digest;
-pub use include::{MOST_DEPTH, MOST_FILES};
+pub use include::{LARGEST_TOGETHER, MOST_DEPTH, MOST_FILES};
 pub use read::{LARGEST_INCLUDED, LARGEST_POLICY};
 
 /// The file that stands for a directory.

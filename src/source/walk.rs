@@ -106,6 +106,26 @@ impl Pack {
         };
         let lossy = path.to_string_lossy();
         let printed = shown(&lossy);
+        if ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"].contains(&&*lossy) {
+            // A link to whatever it is, and no file of a pack.
+            return Err(fail(
+                Diagnostic::new(
+                    Code::E0004,
+                    format!("`{printed}` is standard input, not a regular file"),
+                )
+                .help("write `-` for standard input"),
+            ));
+        }
+        // Names are texts from here on; one that is none would not be found.
+        if path.file_name().is_some_and(|name| name.to_str().is_none()) {
+            return Err(fail(
+                Diagnostic::new(
+                    Code::E0013,
+                    format!("cannot read `{printed}`: its name is not UTF-8 text"),
+                )
+                .help("rename the file"),
+            ));
+        }
         if path.extension().is_some_and(|e| e == "yaml" || e == "yml") {
             return Err(fail(yaml(&printed)));
         }
