@@ -533,7 +533,9 @@ fn the_reference_knows_every_word() {
     let reference = fs::read_to_string("grammar/README.md").unwrap();
     let row = |name: &str, also: &str| {
         let found = reference.lines().any(|line| {
-            line.starts_with('|') && line.contains(&format!("`{name}`")) && line.contains(also)
+            let named = line.starts_with(&format!("| `{name}`"))
+                || line.starts_with(&format!("| {name} |"));
+            named && line.contains(also)
         });
         assert!(found, "{name}: {also}");
     };
@@ -546,8 +548,29 @@ fn the_reference_knows_every_word() {
             "{}",
             block.word
         );
+        let later = schema::Engine::Missing;
+        if block.engine == later {
+            row("blocks", &format!("`{}`", block.word));
+        }
         for field in block.fields {
             row(field.name, field.default.unwrap_or("none"));
+            let is_marked = block.engine != later && field.engine == later;
+            row(field.name, if is_marked { "` † |" } else { "` |" });
+            let (low, high) = field.ty.range().unwrap_or((0, i64::MAX));
+            if high < i64::MAX {
+                row(field.name, &field.ty.written(low));
+                row(field.name, &field.ty.written(high));
+            }
+            if let schema::FieldType::Choice(choices) = field.ty {
+                for choice in choices {
+                    let mark = if field.is_ready(Some(choice)) {
+                        ""
+                    } else {
+                        " †"
+                    };
+                    row(field.name, &format!("`{choice}`{mark}"));
+                }
+            }
         }
     }
     for (word, ..) in schema::STATEMENTS {
