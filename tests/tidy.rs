@@ -57,6 +57,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("scx_utils", &["src/live/"]),
     ("pest", &["src/syntax/native"]),
     ("pest_derive", &["src/syntax/native"]),
+    ("granit_parser", &["src/syntax/yaml"]),
     ("regex", &["src/eval/"]),
     ("regex_automata", &["src/check/pattern/"]),
     ("regex_syntax", &["src/check/pattern/"]),

@@ -128,14 +128,16 @@ fn consistent(checked: &Checked, name: &str) {
     }
 }
 
-/// The ```edict examples of a page: the first is the policy, one with
+/// The ```edict and ```yaml examples of a page: the first is the policy, one with
 /// `file=NAME` can be included; each later one without stands for itself.
 fn examples(page: &str) -> Vec<Vec<(String, String)>> {
     let mut found: Vec<Vec<(String, String)>> = Vec::new();
     let mut lines = page.lines();
     while let Some(line) = lines.next() {
-        let Some(info) = line.strip_prefix("```edict") else {
-            continue;
+        let (info, name) = match (line.strip_prefix("```edict"), line) {
+            (Some(info), _) => (info, "policy.edict"),
+            (None, "```yaml") => ("", "policy.yaml"),
+            _ => continue,
         };
         let text: String = lines
             .by_ref()
@@ -144,7 +146,7 @@ fn examples(page: &str) -> Vec<Vec<(String, String)>> {
             .collect();
         match info.trim().strip_prefix("file=") {
             Some(name) => found.last_mut().unwrap().push((name.to_owned(), text)),
-            None => found.push(vec![("policy.edict".to_owned(), text)]),
+            None => found.push(vec![(name.to_owned(), text)]),
         }
     }
     found
@@ -173,13 +175,15 @@ const NOT_FROM_TEXT: &[Code] = &[
     Code::E0405,
     Code::E0406,
     Code::E0408,
-    Code::E0504,
+    Code::E0131,
 ];
 
 /// Codes that are made behind the front end.
 fn is_made_elsewhere(code: Code) -> bool {
-    matches!(code, Code::E0014 | Code::E0113 | Code::E0409 | Code::E0420)
-        || code.as_str().starts_with("E06")
+    matches!(
+        code,
+        Code::E0014 | Code::E0113 | Code::E0132 | Code::E0133 | Code::E0409 | Code::E0420
+    ) || code.as_str().starts_with("E06")
 }
 
 #[test]
@@ -201,7 +205,7 @@ fn the_example_on_each_page_produces_its_code() {
         for (name, text) in first {
             fs::write(temporary.path().join(name), text).unwrap();
         }
-        let policy = temporary.path().join("policy.edict");
+        let policy = temporary.path().join(&first[0].0);
         let mut found = path(&format!("pages/{code}"), &policy, Some(temporary.path()));
         // A model, say, is noted as what is not carried out yet, beside what is
         // said about it.
@@ -246,7 +250,11 @@ fn files_say_what_they_said() {
     let mut entries: Vec<PathBuf> = fs::read_dir(home())
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|e| e == "edict") || path.is_dir())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|e| e == "edict" || e == "yaml")
+                || path.is_dir()
+        })
         .filter(|path| !path.ends_with("pages") && !path.ends_with("made"))
         .collect();
     entries.sort();
@@ -402,8 +410,11 @@ fn files_that_cannot_be_read_say_what_they_said() {
     one("no-such-file", Code::E0001, &at("none.edict"));
     fs::create_dir(at("empty")).unwrap();
     one("directory-without-a-policy", Code::E0003, &at("empty"));
-    write("yaml/policy.yaml", b"policy:\n");
-    one("yaml", Code::E0504, &at("yaml"));
+    write("both/policy.yaml", b"language: 1\n");
+    write("both/policy.edict", policy.as_bytes());
+    one("both-forms", Code::E0131, &at("both"));
+    write("yml/policy.yml", b"language: 1\n");
+    one("policy-yml", Code::E0003, &at("yml"));
     one("device", Code::E0004, Path::new("/dev/zero"));
     one("standard-input", Code::E0004, Path::new("/dev/stdin"));
     one(

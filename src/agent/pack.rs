@@ -94,12 +94,12 @@ impl Pack for PolicyPack {
     type Built = Box<Compiled>;
 
     fn glance(&mut self) -> Result<Glance<Digest>, Unreadable> {
-        let find = &mut |file, text: &str| {
+        let find = &mut |file, name: &str, text: &str| {
             // Most policies include nothing, and need no parsing to be known by.
             if !text.contains("include") {
                 return Vec::new();
             }
-            let parsed = syntax::parse(file, text);
+            let parsed = syntax::parse_named(file, name, text);
             parsed.ast.as_ref().map_or_else(Vec::new, syntax::includes)
         };
         match source::load(&self.path, find) {

@@ -45,9 +45,9 @@ mod values;
 
 use std::path::Path;
 
-use crate::diag::{Code, Diagnostic, FileId, Span};
+use crate::diag::{Code, Diagnostic, FileId, Files, Span};
 use crate::source::{self, SourceSet};
-use crate::syntax::{self, Ast};
+use crate::syntax::{self, Ast, Form};
 
 pub use attribute::*;
 pub use cases::MOST_TESTS;
@@ -121,8 +121,8 @@ fn compile(
     load: impl FnOnce(source::FindIncludes<'_>) -> Result<SourceSet, source::Failure>,
 ) -> Checked {
     let mut parsed: Vec<(FileId, syntax::Parsed)> = Vec::new();
-    let loaded = load(&mut |file, text| {
-        let outcome = syntax::parse(file, text);
+    let loaded = load(&mut |file, name, text| {
+        let outcome = syntax::parse_named(file, name, text);
         let includes = outcome.ast.as_ref().map_or_else(Vec::new, syntax::includes);
         parsed.push((file, outcome));
         includes
@@ -179,11 +179,29 @@ fn compile(
         let place = d.labels.first().map(|l| (l.span.file, l.span.start));
         (place.is_none(), place)
     });
+    respell(&mut diagnostics, &files);
     let policy = policy.filter(|_| !diagnostics.iter().any(Diagnostic::is_error));
     Checked {
         files,
         diagnostics,
         policy,
         transient,
+    }
+}
+
+/// Spells the cures for files in the YAML form as YAML.
+fn respell(diagnostics: &mut [Diagnostic], files: &SourceSet) {
+    for diagnostic in diagnostics {
+        let Some(file) = diagnostic.labels.first().map(|label| label.span.file) else {
+            continue;
+        };
+        // The parser of the YAML form speaks YAML already.
+        let is_native = !(Code::E0120..=Code::E0133).contains(&diagnostic.code);
+        if is_native && Form::of(files.name(file), files.text(file)) == Form::Yaml {
+            diagnostic.help = diagnostic
+                .help
+                .take()
+                .map(|help| syntax::yaml::respell(&help));
+        }
     }
 }

@@ -220,7 +220,7 @@ impl Run<'_> {
     }
 
     fn complain(&mut self, name: &str, text: &str, found: &[Diagnostic]) {
-        let files = SourceSet::in_memory(&[(name, text)], &mut |_, _| Vec::new())
+        let files = SourceSet::in_memory(&[(name, text)], &mut |_, _, _| Vec::new())
             .unwrap_or_else(|failure| failure.files);
         match self.terminal.format() {
             Format::Json => self.described.extend(diag::json::describe(found, &files)),
@@ -283,12 +283,9 @@ fn read(path: &Path) -> Result<String, Diagnostic> {
     let name = path.to_string_lossy();
     let failed = |error: &io::Error| unreadable(path, error);
     if path.extension().is_some_and(|e| e == "yaml" || e == "yml") {
-        let message = format!(
-            "`{}` is YAML, which `edict fmt` does not lay out",
-            visible(&name)
-        );
-        return Err(Diagnostic::new(Code::E0013, message)
-            .help("name a file in the block form; any YAML formatter does for this one"));
+        let message = format!("`{}` is YAML; `fmt` is for the block form", visible(&name));
+        return Err(Diagnostic::new(Code::E0132, message)
+            .help("any YAML formatter does for it; `edict translate --to yaml` writes it anew"));
     }
     // Before it is opened: to open a pipe waits for its other end.
     if !fs::metadata(path)

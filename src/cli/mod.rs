@@ -21,12 +21,14 @@ mod plan;
 mod policy;
 mod reload;
 mod run;
+mod save;
 mod serving;
 mod status;
 mod stop;
 mod task;
 mod terminal;
 mod test;
+mod translate;
 mod unified;
 mod watching;
 mod why;
@@ -152,6 +154,7 @@ enum Verb {
     Fmt(fmt::FmtArgs),
     Eval(eval::EvalArgs),
     Plan(plan::PlanArgs),
+    Translate(translate::TranslateArgs),
     Run(run::RunArgs),
     Status(status::StatusArgs),
     Why(why::WhyArgs),
@@ -180,6 +183,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Fmt(args) => fmt::run(&args, &terminal),
         Verb::Eval(args) => eval::run(&args, &terminal),
         Verb::Plan(args) => plan::run(&args, &terminal),
+        Verb::Translate(args) => translate::run(&args, &terminal),
         Verb::Run(args) => run::run(&args, &terminal),
         Verb::Status(args) => status::run(&args, &terminal),
         Verb::Why(args) => why::run(&args, &terminal),

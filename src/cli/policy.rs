@@ -11,7 +11,7 @@ use crate::plan::{self, Plan};
 use crate::source::{LARGEST_POLICY, SourceSet};
 
 /// How messages call standard input.
-const STDIN: &str = "<stdin>";
+pub(super) const STDIN: &str = "<stdin>";
 
 /// What came of looking at a policy.
 pub(super) struct Examined {
@@ -103,7 +103,7 @@ pub(super) fn readable(paths: &[PathBuf], watch: bool, terminal: &Terminal) -> R
 }
 
 /// The text on standard input, judged as the text of a file is.
-fn read_stdin() -> Result<String, (Box<Diagnostic>, SourceSet)> {
+pub(super) fn read_stdin() -> Result<String, (Box<Diagnostic>, SourceSet)> {
     let refused = |diagnostic, files| Err((Box::new(diagnostic), files));
     let mut bytes = Vec::new();
     let mut input = std::io::stdin().lock().take(LARGEST_POLICY + 1);
@@ -124,7 +124,7 @@ fn read_stdin() -> Result<String, (Box<Diagnostic>, SourceSet)> {
     };
     let at = error.utf8_error().valid_up_to();
     let text = String::from_utf8_lossy(error.as_bytes());
-    let files = SourceSet::in_memory(&[(STDIN, &text)], &mut |_, _| Vec::new())
+    let files = SourceSet::in_memory(&[(STDIN, &text)], &mut |_, _, _| Vec::new())
         .unwrap_or_else(|failure| failure.files);
     // The replacement character is three bytes long.
     let span = Span::new(files.root(), at, at + 3);

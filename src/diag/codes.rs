@@ -2,7 +2,7 @@
 //! `docs/errors/`, which is compiled in so that `edict explain CODE` works
 //! offline.
 //!
-//! A code is never used for something else later. The first letter is the
+//! A code is never used for something else later; E0504 was one. The first letter is the
 //! severity, the first two digits are the kind: 00 files, 01 syntax, 02 names
 //! and rules, 03 types and units, 04 limits, 05 not in this version, 06 the
 //! environment.
@@ -72,6 +72,20 @@ catalogue! {
     E0112 "a word of another language";
     E0113 "a text that formatting would change";
     E0114 "an include that is a comment";
+    E0120 "an unknown key in YAML";
+    E0121 "a key given twice in YAML";
+    E0122 "a YAML tag";
+    E0123 "a YAML anchor, alias or merge key";
+    E0124 "malformed YAML";
+    E0125 "several YAML documents";
+    E0126 "a YAML value that is read in two ways";
+    E0127 "YAML of the wrong shape";
+    E0128 "a YAML comment in an expression";
+    E0129 "something missing in YAML";
+    E0130 "a YAML key or value that is not a name";
+    E0131 "a policy in both forms";
+    E0132 "YAML that is to be formatted";
+    E0133 "a policy that has no YAML form";
     E0201 "an unknown attribute";
     E0202 "an unknown tier";
     E0203 "a rule that can never be reached";
@@ -146,7 +160,6 @@ catalogue! {
     E0420 "too many comparisons in all clauses";
     E0502 "an operator that is not in this version";
     E0503 "an attribute that is not in this version";
-    E0504 "the YAML form is not in this version";
     E0506 "a block that this version cannot carry out";
     E0507 "a field or choice that this version cannot carry out";
     E0601 "the kernel has no sched_ext";

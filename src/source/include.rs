@@ -198,7 +198,7 @@ impl<S: Store> Collection<'_, S> {
             });
             return;
         }
-        let includes = (self.find)(file, &text);
+        let includes = (self.find)(file, &name, &text);
         if !includes.is_empty() && self.open.len() >= MOST_DEPTH {
             let first = includes.first().map(|include| include.span);
             self.diagnostics.push(

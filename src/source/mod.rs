@@ -33,6 +33,8 @@ pub use read::{LARGEST_INCLUDED, LARGEST_POLICY};
 
 /// The file that stands for a directory.
 pub const POLICY_FILE: &str = "policy.edict";
+/// The file that stands for a directory, in the YAML form.
+pub const POLICY_YAML: &str = "policy.yaml";
 
 /// An `include` found in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,8 +45,9 @@ pub struct Include {
     pub span: Span,
 }
 
-/// Tells what a file includes, in the order of the text.
-pub type FindIncludes<'a> = &'a mut dyn FnMut(FileId, &str) -> Vec<Include>;
+/// Tells what a file, given with its name and text, includes, in the order of the
+/// text.
+pub type FindIncludes<'a> = &'a mut dyn FnMut(FileId, &str, &str) -> Vec<Include>;
 
 /// One file of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,8 +167,8 @@ impl Failure {
     }
 }
 
-/// Reads the policy at `path`, a file or a directory with a `policy.edict`, and
-/// every file that it includes.
+/// Reads the policy at `path`, a file or a directory with a `policy.edict` or a
+/// `policy.yaml`, and every file that it includes.
 ///
 /// # Errors
 /// A [`Failure`] when anything in the policy cannot be read or may not be

@@ -6,7 +6,7 @@ use super::*;
 use crate::diag::Code;
 
 /// `include` lines, without a parser.
-fn find(file: FileId, text: &str) -> Vec<Include> {
+fn find(file: FileId, _: &str, text: &str) -> Vec<Include> {
     text.lines()
         .filter_map(|line| line.strip_prefix("include "))
         .map(|path| Include {
@@ -95,14 +95,21 @@ fn the_digest_is_of_names_and_contents_and_not_of_the_place() {
 
 #[test]
 fn what_is_not_there_is_told_apart() {
-    let tree = Tree::new(&[("empty/x", ""), ("yaml/policy.yaml", "a: 1\n")]);
+    let tree = Tree::new(&[
+        ("empty/x", ""),
+        ("yaml/policy.yaml", "a: 1\n"),
+        ("yml/policy.yml", "a: 1\n"),
+        ("both/policy.yaml", "a: 1\n"),
+        ("both/policy.edict", "a\n"),
+    ]);
     assert_eq!(code(&tree.at("none.edict")), Code::E0001);
     assert_eq!(code(&tree.at("none/none.edict")), Code::E0001);
     assert_eq!(code(&tree.at("empty/x/policy.edict")), Code::E0001);
     assert_eq!(code(&tree.at("empty")), Code::E0003);
     assert_eq!(code(&tree.at("empty/x")), Code::E0008);
-    assert_eq!(code(&tree.at("yaml")), Code::E0504);
-    assert_eq!(code(&tree.at("yaml/policy.yaml")), Code::E0504);
+    assert!(read(&tree.at("yaml")).is_ok());
+    assert_eq!(code(&tree.at("yml")), Code::E0003);
+    assert_eq!(code(&tree.at("both")), Code::E0131);
     let failure = read(&tree.at("gone/deep/policy.edict")).unwrap_err();
     assert_eq!(
         failure.files.directories().iter().collect::<Vec<_>>(),
@@ -281,13 +288,13 @@ fn a_file_that_changes_meanwhile_is_read_again() {
     let policy = tree.at("a/policy.edict");
     let replace = |text: &'static str| {
         let policy = policy.clone();
-        move |file: FileId, found: &str| {
+        move |file: FileId, _: &str, found: &str| {
             if file == FileId(1) {
                 let beside = policy.with_extension("new");
                 fs::write(&beside, text).unwrap();
                 fs::rename(&beside, &policy).unwrap();
             }
-            find(file, found)
+            find(file, "", found)
         }
     };
     let failure = load(&tree.at("a"), &mut replace("include x\nchanged\n")).unwrap_err();

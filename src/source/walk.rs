@@ -16,7 +16,7 @@ use rustix::io::Errno;
 
 use super::include::{Fetched, Refusal, Store, with_label};
 use super::read::{self, LARGEST_INCLUDED, LARGEST_POLICY, Obstacle, Stamp};
-use super::{Include, POLICY_FILE};
+use super::{Include, POLICY_FILE, POLICY_YAML};
 use crate::diag::{Code, Diagnostic, FileId, Span, shown};
 
 /// Symbolic links followed for one path, as in the kernel.
@@ -86,7 +86,7 @@ impl Pack {
     /// watch for the policy to appear.
     pub(super) fn open(path: &Path) -> Result<Self, (Box<Diagnostic>, BTreeSet<PathBuf>)> {
         let named_directory = path.is_dir();
-        let (typed, file) = if named_directory {
+        let (typed, mut file) = if named_directory {
             (path.to_owned(), POLICY_FILE.to_owned())
         } else {
             let parent = path.parent().unwrap_or(Path::new(""));
@@ -126,9 +126,6 @@ impl Pack {
                 .help("rename the file"),
             ));
         }
-        if path.extension().is_some_and(|e| e == "yaml" || e == "yml") {
-            return Err(fail(yaml(&printed)));
-        }
         let here = if typed.as_os_str().is_empty() {
             Path::new(".")
         } else {
@@ -162,6 +159,13 @@ impl Pack {
         }));
         directories.extend(stack.iter().map(|directory| directory.path.clone()));
         examine_upwards(&stack).map_err(|diagnostic| (diagnostic, directories.clone()))?;
+        let has = |name: &str| has(&stack, name);
+        if named_directory && has(POLICY_YAML) {
+            if has(POLICY_FILE) {
+                return Err((Box::new(both(&printed)), directories));
+            }
+            file = POLICY_YAML.to_owned();
+        }
         Ok(Self {
             typed,
             home: stack,
@@ -288,20 +292,15 @@ impl Pack {
             let path = self.typed.join(&self.file);
             return read::unreadable(&shown(&path.to_string_lossy()), Errno::NOENT);
         }
-        let has = |name: &str| {
-            let home = self.home.last();
-            home.is_some_and(|home| read::peek(home.handle.as_fd(), name).is_ok())
-        };
-        if let Some(name) = ["policy.yaml", "policy.yml"].into_iter().find(|n| has(n)) {
-            return yaml(&shown(&self.typed.join(name).to_string_lossy()));
-        }
         Diagnostic::new(
             Code::E0003,
-            format!("the directory `{typed}` has no `{POLICY_FILE}`"),
+            format!("the directory `{typed}` has no `{POLICY_FILE}` and no `{POLICY_YAML}`"),
         )
-        .help(format!(
-            "name the policy file itself, or put the policy into `{POLICY_FILE}`"
-        ))
+        .help(if has(&self.home, "policy.yml") {
+            format!("rename `policy.yml` to `{POLICY_YAML}`")
+        } else {
+            format!("name the policy file itself, or put the policy into `{POLICY_FILE}`")
+        })
     }
 }
 
@@ -468,12 +467,18 @@ fn absolute_link(printed: &str, target: &str) -> Diagnostic {
     ))
 }
 
-fn yaml(printed: &str) -> Diagnostic {
+/// Whether the innermost directory has a file of that name.
+fn has(stack: &Stack, name: &str) -> bool {
+    let home = stack.last();
+    home.is_some_and(|home| read::peek(home.handle.as_fd(), name).is_ok())
+}
+
+fn both(printed: &str) -> Diagnostic {
     Diagnostic::new(
-        Code::E0504,
-        format!("`{printed}`: the YAML form is not in this version"),
+        Code::E0131,
+        format!("the directory `{printed}` has both `{POLICY_FILE}` and `{POLICY_YAML}`"),
     )
-    .help("write the policy in the block form; see `edict help language`")
+    .help("delete one of the two, or name the file that is meant")
 }
 
 fn refusal(diagnostic: Diagnostic, span: Option<Span>) -> Refusal {

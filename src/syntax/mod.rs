@@ -20,6 +20,7 @@ mod guess;
 mod native;
 pub mod print;
 mod scan;
+pub mod yaml;
 
 use crate::diag::{Code, Diagnostic, FileId};
 use crate::source::Include;
@@ -37,6 +38,40 @@ pub struct Parsed {
     pub ast: Option<Ast>,
     /// What is wrong, in the order of the text.
     pub diagnostics: Vec<Diagnostic>,
+}
+
+/// The forms in which a policy can be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Blocks in braces.
+    Native,
+    /// YAML.
+    Yaml,
+}
+
+impl Form {
+    /// The form of the file `name`: YAML when the name ends in `.yaml` or `.yml`.
+    /// A text that has no name of its own (`<stdin>`) is judged by how it begins.
+    pub fn of(name: &str, text: &str) -> Self {
+        let is_yaml = match name.rsplit_once('.') {
+            Some((_, extension)) => matches!(extension, "yaml" | "yml"),
+            None => name.starts_with('<') && yaml::looks_like_yaml(text),
+        };
+        if is_yaml { Self::Yaml } else { Self::Native }
+    }
+}
+
+/// Parses one file in the form that its name says. Pure; never panics.
+pub fn parse_named(file: FileId, name: &str, text: &str) -> Parsed {
+    parse_as(Form::of(name, text), file, text)
+}
+
+/// Parses one file in a form. Pure; never panics.
+pub fn parse_as(form: Form, file: FileId, text: &str) -> Parsed {
+    match form {
+        Form::Native => parse(file, text),
+        Form::Yaml => yaml::parse(file, text),
+    }
 }
 
 /// Parses the block form of one file. Pure; never panics.

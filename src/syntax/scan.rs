@@ -100,7 +100,7 @@ pub(super) fn turns(c: char) -> bool {
 /// Refuses characters that must not stand in a policy as they are: a NUL, which
 /// ends names in the kernel, and the marks that turn the direction of writing
 /// around, which make a text read as something else than it is.
-fn hidden(file: FileId, text: &str) -> Vec<Diagnostic> {
+pub(super) fn hidden(file: FileId, text: &str) -> Vec<Diagnostic> {
     let found = text.char_indices().filter(|(_, c)| *c == '\0' || turns(*c));
     found
         .take(MOST_UNFIT)

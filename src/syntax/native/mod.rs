@@ -17,6 +17,10 @@ use crate::diag::{Code, Diagnostic, FileId, Severity, Span, shown};
 mod expected;
 mod foreign;
 mod literal;
+mod lone;
+
+pub(super) use expected::RESERVED;
+pub(super) use lone::parse_expression;
 
 #[derive(Parser)]
 #[grammar = "../grammar/edict.pest"]

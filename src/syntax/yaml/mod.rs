@@ -1,0 +1,202 @@
+//! The YAML form: YAML to the same tree that the block form has, and back.
+//!
+//! YAML is read as YAML (`node`), then as a policy: `sections` knows the keys at
+//! the top, `rules` the lists below them, `value` what stands behind a key.
+//! Expressions are parsed by the grammar of the block form. Each node of the tree
+//! has its place in the YAML text (`scalar`), so that everything behind this stage
+//! can point at it without knowing in which form it was written.
+//!
+//! YAML forgives much, and programs disagree about what it means. This reader
+//! takes the narrow part that everybody reads alike and refuses the rest by name.
+
+mod body;
+mod comments;
+mod fault;
+mod keys;
+mod node;
+mod print;
+mod print_rules;
+mod respell;
+mod rules;
+mod scalar;
+mod scalars;
+mod sections;
+mod value;
+
+use super::ast::{Ast, Place};
+use super::{Parsed, scan};
+use crate::diag::{Code, Diagnostic, FileId, Severity, Span};
+use node::{Content, Node};
+
+pub use comments::{Comment, comments, print_native};
+pub use keys::{TEXT_FIELDS, TOP};
+pub use print::{Untranslatable, grouped, print};
+pub use respell::respell;
+
+/// Diagnostics reported in one run.
+const MOST_DIAGNOSTICS: usize = 64;
+
+/// Turns YAML nodes into statements.
+struct Lower<'a> {
+    file: FileId,
+    text: &'a str,
+    /// Where the comments are.
+    comments: Vec<Span>,
+    diagnostics: Vec<Diagnostic>,
+    /// Whether the tree would lack something.
+    broken: bool,
+}
+
+/// Parses the YAML form of one file. Pure; never panics.
+pub(super) fn parse(file: FileId, text: &str) -> Parsed {
+    let hidden = scan::hidden(file, text);
+    if !hidden.is_empty() {
+        return Parsed {
+            ast: None,
+            diagnostics: hidden,
+        };
+    }
+    let read = node::read(file, text);
+    let mut lower = Lower {
+        file,
+        text,
+        comments: read.comments,
+        diagnostics: read.diagnostics,
+        broken: read.broken,
+    };
+    let mut statements = Vec::new();
+    if lower.broken && is_block_form(text) {
+        lower.diagnostics = vec![block_form(file, text)];
+    } else if let Some(root) = &read.root {
+        lower.root(root, &mut statements);
+    }
+    let Lower {
+        diagnostics,
+        broken,
+        ..
+    } = lower;
+    Parsed {
+        ast: (!broken).then(|| Ast {
+            statements,
+            place: Place(Span::new(file, 0, text.len())),
+        }),
+        diagnostics: bounded(diagnostics),
+    }
+}
+
+/// In the order of the text, and not more than anybody reads.
+fn bounded(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    diagnostics.sort_by_key(|diagnostic| diagnostic.labels.first().map(|label| label.span.start));
+    if diagnostics.len() > MOST_DIAGNOSTICS {
+        let more = diagnostics.len() - MOST_DIAGNOSTICS;
+        diagnostics.truncate(MOST_DIAGNOSTICS);
+        let code = diagnostics.last().map_or(Code::E0124, |last| last.code);
+        diagnostics.push(
+            Diagnostic::new(code, format!("{more} more diagnostics are not shown"))
+                .severity(Severity::Note),
+        );
+    }
+    diagnostics
+}
+
+/// The first line that says something.
+fn first_line(text: &str) -> Option<(usize, &str)> {
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let said = line.trim_start_matches('\u{FEFF}').trim();
+        if !said.is_empty() && !said.starts_with('#') {
+            return Some((at + line.find(said).unwrap_or(0), said));
+        }
+        at += line.len();
+    }
+    None
+}
+
+/// Whether a text begins as the block form does.
+fn is_block_form(text: &str) -> bool {
+    first_line(text).is_some_and(|(_, line)| {
+        let mut words = line.split_whitespace();
+        let first = words.next().unwrap_or("");
+        scan::TOP.contains(&first)
+            && words
+                .next()
+                .is_some_and(|second| !second.starts_with(['#', ':']))
+    })
+}
+
+fn block_form(file: FileId, text: &str) -> Diagnostic {
+    let (at, line) = first_line(text).unwrap_or((0, ""));
+    Diagnostic::new(Code::E0127, "the block form in a file whose name says YAML")
+        .label(Span::new(file, at, at + line.len()), "not YAML")
+        .help("name the file `policy.edict`, or turn it into YAML: `edict translate --to yaml`")
+}
+
+/// Whether a text that comes without a name is in the YAML form.
+pub(super) fn looks_like_yaml(text: &str) -> bool {
+    first_line(text).is_some_and(|(_, line)| {
+        let word = line.split(':').next().unwrap_or("");
+        line == "---"
+            || (TOP.contains(&word)
+                && line
+                    .get(word.len() + 1..)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(' ')))
+    })
+}
+
+impl Lower<'_> {
+    /// A complaint after which the tree lacks something.
+    fn refuse(&mut self, diagnostic: Diagnostic) {
+        self.broken = true;
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// `what` is of another shape than it should be.
+    fn shape(&mut self, node: &Node, what: &str, due: &str) {
+        if matches!(node.content, Content::Refused) {
+            self.broken = true;
+            return;
+        }
+        let found = node.content.phrase();
+        if matches!(node.content, Content::Empty) {
+            return self.refuse(
+                Diagnostic::new(Code::E0129, format!("{what} has no value"))
+                    .label(self.spot(node.span), format!("expected {due}"))
+                    .help("write a value behind the `:`, or leave the key out"),
+            );
+        }
+        let help = match &node.content {
+            Content::Mapping(_) | Content::Sequence(_) if due == "an expression" => {
+                "an expression that begins with a bracket stands in single quotes: `'…'`"
+            }
+            _ if due == "a list" => "begin each item with `- `, below the key",
+            _ if due == "a mapping" => "write keys below it, each with a `:` and a value",
+            _ => "see `edict help language`, \"The YAML form\"",
+        };
+        self.refuse(
+            Diagnostic::new(Code::E0127, format!("{what} is {due}, not {found}"))
+                .label(self.first(node.span), found)
+                .help(help),
+        );
+    }
+
+    /// A place of no width, made wide enough to be underlined.
+    fn spot(&self, span: Span) -> Span {
+        let at = span.start as usize;
+        match self.text.get(..at).and_then(|t| t.chars().next_back()) {
+            Some(before) if span.start == span.end && before != '\n' => {
+                Span::new(self.file, at - before.len_utf8(), at)
+            }
+            _ => span,
+        }
+    }
+
+    /// The first line of a place: a whole block is too much to underline.
+    fn first(&self, span: Span) -> Span {
+        let line = span.of(self.text).lines().next().unwrap_or("").trim_end();
+        let start = span.start as usize;
+        Span::new(self.file, start, start + line.len())
+    }
+}
+
+#[cfg(test)]
+mod tests;
