@@ -26,16 +26,12 @@ use edict::{BROKEN, Desk, EDICT, GOOD, WARNS, golden};
 use serde_json::Value;
 
 /// Every verb, as `--help` lists them.
-const VERBS: &[&str] = &[
+const VERBS: [&str; 14] = [
     "check",
     "test",
     "fmt",
     "eval",
     "plan",
-    "translate",
-    "diff",
-    "snapshot",
-    "new",
     "run",
     "status",
     "why",
@@ -44,7 +40,6 @@ const VERBS: &[&str] = &[
     "doctor",
     "explain",
     "completions",
-    "man",
     "help",
 ];
 
@@ -61,12 +56,12 @@ const SERVED: [&[&str]; 5] = [
 fn help_texts() {
     let desk = Desk::new();
     let mut all = desk.run(&["--help"]).done();
-    for &verb in VERBS {
+    for verb in VERBS {
         all.push_str(&format!("\n===== edict {verb} --help\n\n"));
         all.push_str(&desk.run(&[verb, "--help"]).done());
     }
     golden("help.txt", &all);
-    for &verb in VERBS {
+    for verb in VERBS {
         assert_eq!(
             desk.run(&["help", verb]).done(),
             desk.run(&[verb, "--help"]).done(),

@@ -26,8 +26,7 @@ pub struct Compiled {
 }
 
 impl Compiled {
-    /// Compile what was checked. A policy that this version cannot carry out in
-    /// full is refused like one that is not valid.
+    /// Compile what was checked.
     pub fn new(checked: Checked) -> Result<Self, (Vec<Diagnostic>, SourceSet)> {
         let Checked {
             files,
@@ -38,11 +37,6 @@ impl Compiled {
         let Some(policy) = policy else {
             return Err((diagnostics, files));
         };
-        // Valid, but nothing here does what it says: to put it in force would be
-        // to carry out a part of it.
-        if !policy.unready().is_empty() {
-            return Err((policy.unready().to_vec(), files));
-        }
         let image = plan::lower(&policy).and_then(|plan| image::emit(&plan));
         match image {
             Ok(image) => Ok(Self {

@@ -42,6 +42,7 @@ pub fn check(asts: &[Ast], files: &dyn Files) -> (Option<Policy>, Vec<Diagnostic
         looks::examine(ast, files, &mut checker.sink);
     }
     let policy = checker.finish(root, files);
+    checker.sink.locate(files);
     (policy, checker.sink.finish())
 }
 

@@ -1,6 +1,7 @@
 //! Complains of rules that never match, always match, or are never reached.
 
 use super::limits::MOST_CLAUSES;
+use super::misfit::too_complex;
 use super::policy::Rule;
 use super::reach::{self, Finding};
 use super::rules::{Rules, Typed};
@@ -20,6 +21,7 @@ impl Rules {
             .collect();
         for finding in reach::analyse(&conds) {
             let diagnostic = match finding {
+                Finding::TooComplex(span, problem) => Some(too_complex(span, problem)),
                 Finding::Never(index) => self.rules.get(index).map(never),
                 Finding::Always(index) => self.rules.get(index).map(|typed| always(typed, names)),
                 Finding::Unreachable(index, by, equal) => self.rules.get(index).map(|typed| {
@@ -82,13 +84,8 @@ fn unreachable_rule(typed: &Typed, by: &[&Typed], equal: bool) -> Diagnostic {
                 diagnostic.help("both ask for the same tasks; delete one")
             } else if one.rule.tier == typed.rule.tier {
                 diagnostic.help(format!("delete {bare}; {other} leads to the same tier"))
-            } else if typed.rule.span.file == one.rule.span.file {
-                diagnostic.help(format!("move {bare} above {other}, or delete it"))
             } else {
-                // A rule of another file stands where `use` places it.
-                diagnostic.help(format!(
-                    "let {bare} stand above {other}, by what `use` places first, or delete it"
-                ))
+                diagnostic.help(format!("move {bare} above {other}, or delete it"))
             }
         }
         several => {

@@ -1,21 +1,25 @@
 //! Types conditions: from an expression after `when` to a [`Cond`].
+//!
+//! This file follows the tree; what stands on the right of an operator is read in
+//! [`super::operands`].
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::attribute::{Attribute, Type};
 use super::literals;
 use super::misfit::{
-    compared_truth, model, no_attribute, not_a_condition, too_many_names, too_many_numbers,
-    too_many_prefixes, unfit, unknown_attribute,
+    called_attribute, compared_truth, function, model_alone, model_compared, no_attribute,
+    not_a_condition, unfit, unknown_attribute,
 };
-use super::policy::{Compare, Cond, Test};
-use super::scope::{Members, Scope, SetValue};
+use super::operands::Right;
+use super::policy::{Compare, Cond, ModelId, Test};
+use super::scope::Scope;
+use super::sets::Members;
 use super::sink::Sink;
-use super::types::{self, Value};
-use crate::diag::{Code, Diagnostic, Span, shown};
+use super::types::{self, Range, Value};
+use crate::diag::{Code, Diagnostic, Span};
 use crate::syntax::ast::{Expr, Kind, Operator};
-use crate::syntax::print::print_expression;
 
 /// What typing a condition needs to know.
 pub(super) struct Conditions<'a> {
@@ -25,11 +29,10 @@ pub(super) struct Conditions<'a> {
     pub(super) examined: &'a mut HashSet<(Attribute, String, Operator)>,
 }
 
-/// What stands on the right of `in` or `under`.
-struct Right {
-    set: SetValue,
-    /// The name of the set; none when it is written out.
-    name: Option<String>,
+/// What stands on the left of an operator.
+enum Left {
+    Attribute(Attribute),
+    Model(ModelId, String),
 }
 
 impl Conditions<'_> {
@@ -43,9 +46,9 @@ impl Conditions<'_> {
             Kind::All(members) => self.members(members).map(Cond::And),
             Kind::Any(members) => self.members(members).map(Cond::Or),
             Kind::Name(name) => self.truth(name, span),
-            Kind::Call(name, _) => {
-                self.sink.push(model(name, span));
-                None
+            Kind::Call(name, arguments) => {
+                self.model(name, arguments, span)?;
+                self.refuse(model_alone(name, span))
             }
             Kind::Truth(truth) => {
                 let help = if *truth {
@@ -68,7 +71,7 @@ impl Conditions<'_> {
         }
     }
 
-    fn refuse<T>(&mut self, diagnostic: Diagnostic) -> Option<T> {
+    pub(super) fn refuse<T>(&mut self, diagnostic: Diagnostic) -> Option<T> {
         self.sink.push(diagnostic);
         None
     }
@@ -103,6 +106,30 @@ impl Conditions<'_> {
         )
     }
 
+    /// A model, which is read like a function without arguments.
+    fn model(&mut self, name: &str, arguments: &[Expr], span: Span) -> Option<ModelId> {
+        let Some(id) = self.scope.model(name) else {
+            let problem = function(name, arguments, span)
+                .or_else(|| called_attribute(name, span))
+                .unwrap_or_else(|| self.scope.unknown_model(name, span));
+            return self.refuse(problem);
+        };
+        let Some(first) = arguments.first() else {
+            return Some(id);
+        };
+        let last = arguments.last().unwrap_or(first);
+        self.refuse(
+            Diagnostic::new(
+                Code::E0321,
+                format!("the model `{name}` takes no arguments"),
+            )
+            .label(first.span().to(last.span()), "not needed")
+            .help(format!(
+                "write `{name}()`; what it looks at is named in its block"
+            )),
+        )
+    }
+
     fn comparison(
         &mut self,
         operator: Operator,
@@ -111,21 +138,12 @@ impl Conditions<'_> {
         right: &Expr,
         span: Span,
     ) -> Option<Cond> {
-        let attribute = self.left(operator, left, right);
-        if matches!(
-            operator,
-            Operator::Like | Operator::Matches | Operator::Contains | Operator::EndsWith
-        ) {
-            return self.refuse(
-                Diagnostic::new(
-                    Code::E0502,
-                    format!("the operator `{}` is not in this version", operator.as_str()),
-                )
-                .label(place, "")
-                .help("texts are compared by `==`, `!=`, `in`, `not in` and `starts with`, paths also by `under`"),
-            );
-        }
-        let attribute = attribute?;
+        let attribute = match self.left(operator, left, right)? {
+            Left::Attribute(attribute) => attribute,
+            Left::Model(id, name) => {
+                return self.asked(id, &name, operator, place, right, span);
+            }
+        };
         let about = attribute.about();
         if about.ty == Type::Bool {
             return self.refuse(compared_truth(about.name, operator, right, span));
@@ -138,14 +156,15 @@ impl Conditions<'_> {
         }
         let cond = match operator {
             Operator::In | Operator::NotIn => {
-                let set = self.right_set(attribute, operator, right)?;
-                Cond::Test(
-                    self.membership(attribute, operator, &set, right.span())?,
-                    span,
-                )
+                let set = self.right_set(about.name, operator, right)?;
+                self.membership(attribute, operator, &set, right.span(), span)?
             }
             Operator::Under => Cond::Test(self.under(attribute, right)?, span),
-            Operator::StartsWith => Cond::Test(self.starts_with(attribute, right)?, span),
+            Operator::StartsWith
+            | Operator::EndsWith
+            | Operator::Contains
+            | Operator::Like
+            | Operator::Matches => Cond::Test(self.part(attribute, operator, right)?, span),
             _ => Cond::Test(self.compare(attribute, operator, right)?, span),
         };
         Some(match operator {
@@ -154,13 +173,20 @@ impl Conditions<'_> {
         })
     }
 
-    /// The attribute on the left of an operator.
-    fn left(&mut self, operator: Operator, left: &Expr, right: &Expr) -> Option<Attribute> {
+    /// What stands on the left of an operator.
+    fn left(&mut self, operator: Operator, left: &Expr, right: &Expr) -> Option<Left> {
         let span = left.span();
         match &left.bare().kind {
             Kind::Name(name) => {
                 if let Some(attribute) = Attribute::by_name(name) {
-                    return Some(attribute);
+                    return Some(Left::Attribute(attribute));
+                }
+                if self.scope.model(name).is_some() {
+                    return self.refuse(
+                        Diagnostic::new(Code::E0321, format!("`{name}` is a model"))
+                            .label(span, "is asked with brackets")
+                            .help(format!("write `{name}()`")),
+                    );
                 }
                 if self.scope.knows(name) {
                     let _ = self.scope.set(name);
@@ -168,9 +194,64 @@ impl Conditions<'_> {
                 }
                 self.refuse(unknown_attribute(name, span))
             }
-            Kind::Call(name, _) => self.refuse(model(name, span)),
+            Kind::Call(name, arguments) => {
+                let id = self.model(name, arguments, span)?;
+                Some(Left::Model(id, name.clone()))
+            }
             _ => self.refuse(no_attribute(operator, span, right)),
         }
+    }
+
+    /// What a model says, compared with a ratio, or with a range of them.
+    fn asked(
+        &mut self,
+        id: ModelId,
+        name: &str,
+        operator: Operator,
+        place: Span,
+        right: &Expr,
+        span: Span,
+    ) -> Option<Cond> {
+        let model = |compare, number| Cond::Model(id, compare, number, span);
+        let at = right.span();
+        if matches!(operator, Operator::In | Operator::NotIn) {
+            let Kind::Binary(Operator::Range, _, low, high) = &right.bare().kind else {
+                return self.refuse(model_compared(name, operator, place));
+            };
+            let range = types::range(low, high, at, self.scope, self.sink)?;
+            if range.ty != Type::Ratio {
+                return self.refuse(literals::no_ratio(name, range.ty.phrase(), at));
+            }
+            let cond = Cond::And(vec![
+                model(Compare::Ge, range.low),
+                model(Compare::Le, range.high),
+            ]);
+            return Some(match operator {
+                Operator::NotIn => Cond::Not(Box::new(cond)),
+                _ => cond,
+            });
+        }
+        if !is_order(operator) {
+            return self.refuse(model_compared(name, operator, place));
+        }
+        if let Some(problem) = self.other_attribute(right) {
+            return self.refuse(problem);
+        }
+        let number = match types::value(right, self.scope, self.sink)? {
+            Value::Ratio(number) => number,
+            other => return self.refuse(literals::no_ratio(name, other.phrase(), at)),
+        };
+        let range = (0, 1_000_000);
+        if let Some(problem) =
+            literals::always_in(name, Type::Ratio, range, true, operator, number, at)
+        {
+            return self.refuse(problem);
+        }
+        let cond = model(compare(operator), number);
+        Some(match operator {
+            Operator::NotEqual => Cond::Not(Box::new(cond)),
+            _ => cond,
+        })
     }
 
     /// An attribute on the right, where a value is due.
@@ -189,87 +270,6 @@ impl Conditions<'_> {
         })
     }
 
-    /// The set on the right of `in`.
-    fn right_set(
-        &mut self,
-        attribute: Attribute,
-        operator: Operator,
-        right: &Expr,
-    ) -> Option<Right> {
-        let span = right.span();
-        let one = if operator == Operator::In { "==" } else { "!=" };
-        match &right.bare().kind {
-            Kind::Set(members) => Some(Right {
-                set: self.scope.literal_set(members, span, self.sink)?,
-                name: None,
-            }),
-            Kind::Name(name) => match self.scope.set(name) {
-                Some(set) => Some(Right {
-                    set: set?,
-                    name: Some(name.clone()),
-                }),
-                None if self.scope.knows(name) => {
-                    let value = self.scope.constant(name, span, self.sink)?;
-                    self.refuse(
-                        Diagnostic::new(
-                            Code::E0308,
-                            format!("`{}` asks for a set", operator.as_str()),
-                        )
-                        .label(span, value.phrase())
-                        .help(format!("write `{attribute} {one} {name}`")),
-                    )
-                }
-                None => {
-                    let unknown = self.scope.unknown(name, span);
-                    self.refuse(unknown)
-                }
-            },
-            Kind::List(_) => self.refuse(
-                Diagnostic::new(Code::E0308, "a set is written in braces")
-                    .label(span, "a list")
-                    .help(format!("write `{}`", braced(right))),
-            ),
-            Kind::Binary(Operator::Range, _, low, high) => {
-                let help = match (&low.bare().kind, &high.bare().kind) {
-                    (
-                        Kind::Number {
-                            value: low,
-                            unit: a,
-                        },
-                        Kind::Number {
-                            value: high,
-                            unit: b,
-                        },
-                    ) => {
-                        let unit = |unit: &Option<String>| unit.clone().unwrap_or_default();
-                        format!(
-                            "write `{attribute} >= {low}{} and {attribute} <= {high}{}`",
-                            unit(a),
-                            unit(b)
-                        )
-                    }
-                    _ => format!("write `{attribute} >= … and {attribute} <= …`"),
-                };
-                self.refuse(
-                    Diagnostic::new(Code::E0502, "ranges in conditions are not in this version")
-                        .label(span, "a range")
-                        .help(help),
-                )
-            }
-            _ => {
-                let value = types::value(right, self.scope, self.sink)?;
-                self.refuse(
-                    Diagnostic::new(
-                        Code::E0308,
-                        format!("`{}` asks for a set", operator.as_str()),
-                    )
-                    .label(span, value.phrase())
-                    .help(format!("write `{attribute} {one} {}`", written(right))),
-                )
-            }
-        }
-    }
-
     /// `in` with a set of the right type.
     fn membership(
         &mut self,
@@ -277,32 +277,24 @@ impl Conditions<'_> {
         operator: Operator,
         right: &Right,
         at: Span,
-    ) -> Option<Test> {
+        span: Span,
+    ) -> Option<Cond> {
         let about = attribute.about();
         match (about.ty, &right.set.members) {
             (Type::Text, Members::Text(texts)) => {
                 self.texts(attribute, operator, right)?;
-                Some(Test::TextIn(attribute, Arc::clone(texts)))
+                Some(Cond::Test(Test::TextIn(attribute, Arc::clone(texts)), span))
             }
-            (Type::Count, Members::Count(numbers))
-            | (Type::Duration, Members::Duration(numbers)) => {
-                let problems: Vec<_> = right
-                    .set
-                    .numbers
-                    .iter()
-                    .filter_map(|(number, span)| literals::outside(attribute, *number, *span))
-                    .collect();
-                self.all(problems)?;
-                let compared = numbers.iter();
-                if !self.scope.budget.take_compared(attribute, compared) {
-                    return self.refuse(too_many_numbers(at));
-                }
-                Some(Test::NumberIn(attribute, Arc::clone(numbers)))
+            (ty, Members::Numbers(of, numbers)) if ty == *of => {
+                self.numbers(attribute, right, numbers, at, span)
             }
-            (Type::Duration, Members::Count(_)) => {
-                let (number, span) = right.set.numbers.first()?;
+            (Type::Duration, Members::Numbers(Type::Count, _)) => {
+                let single = right.set.numbers.first().copied();
+                let ranges = right.set.ranges.iter();
+                let first = single.into_iter().chain(ranges.map(|r| (r.low, r.span)));
+                let (number, place) = first.min_by_key(|(_, span)| span.start)?;
                 let range = about.range?;
-                self.refuse(literals::bare_number(about.name, *number, range, *span))
+                self.refuse(literals::bare_number(about.name, number, range, place))
             }
             (ty, members) => self.refuse(
                 Diagnostic::new(
@@ -319,193 +311,94 @@ impl Conditions<'_> {
         }
     }
 
+    /// A number among numbers and ranges.
+    fn numbers(
+        &mut self,
+        attribute: Attribute,
+        right: &Right,
+        numbers: &Arc<std::collections::BTreeSet<i64>>,
+        at: Span,
+        span: Span,
+    ) -> Option<Cond> {
+        let (set, ranges) = (&right.set, joined(&right.set.ranges));
+        let mut problems: Vec<_> = set
+            .numbers
+            .iter()
+            .filter_map(|(number, span)| literals::outside(attribute, *number, *span))
+            .collect();
+        problems.extend(
+            set.ranges
+                .iter()
+                .filter_map(|range| literals::range_outside(attribute, range)),
+        );
+        self.all(problems)?;
+        let ends = ranges.iter().flat_map(|(low, high)| [low, high]);
+        if !self
+            .scope
+            .budget
+            .take_compared(attribute, numbers.iter().chain(ends))
+        {
+            return self.refuse(super::misfit::too_many_numbers(at));
+        }
+        let test = |test| Cond::Test(test, span);
+        let bounds = attribute.about().range.unwrap_or((i64::MIN, i64::MAX));
+        let mut parts = Vec::new();
+        if !numbers.is_empty() {
+            parts.push(test(Test::NumberIn(attribute, Arc::clone(numbers))));
+        }
+        for (low, high) in ranges {
+            let from = test(Test::Number(attribute, Compare::Ge, low));
+            let to = test(Test::Number(attribute, Compare::Le, high));
+            parts.push(match (low == bounds.0, high == bounds.1) {
+                _ if low == high => test(Test::Number(attribute, Compare::Eq, low)),
+                (true, false) => to,
+                (_, true) => from,
+                (false, false) => Cond::And(vec![from, to]),
+            });
+        }
+        match parts.len() {
+            1 => parts.pop(),
+            _ => Some(Cond::Or(parts)),
+        }
+    }
+
     /// Complains of everything; `None` if there was anything.
-    fn all(&mut self, problems: Vec<Diagnostic>) -> Option<()> {
+    pub(super) fn all(&mut self, problems: Vec<Diagnostic>) -> Option<()> {
         let none = problems.is_empty();
         problems
             .into_iter()
             .for_each(|problem| self.sink.push(problem));
         none.then_some(())
     }
-
-    /// Examines the members of a set of texts that an attribute is compared with.
-    fn texts(&mut self, attribute: Attribute, operator: Operator, right: &Right) -> Option<()> {
-        // A named set is examined once for each use of its kind.
-        if let Some(name) = &right.name
-            && !self.examined.insert((attribute, name.clone(), operator))
-        {
-            return Some(());
-        }
-        let problems: Vec<_> = right
-            .set
-            .texts
-            .iter()
-            .filter_map(|(text, span)| literals::unusable(attribute, text, *span))
-            .collect();
-        self.all(problems)?;
-        let names = || right.set.texts.iter().map(|(text, _)| text);
-        let span = right.set.texts.first().map(|(_, span)| *span);
-        if !self.scope.budget.take_names(attribute, names()) {
-            return self.refuse(too_many_names(span));
-        }
-        if operator == Operator::Under && !self.scope.budget.take_prefixes(attribute, names()) {
-            return self.refuse(too_many_prefixes(attribute, span));
-        }
-        Some(())
-    }
-
-    fn under(&mut self, attribute: Attribute, right: &Expr) -> Option<Test> {
-        if self.is_set(right) {
-            let right = self.right_set(attribute, Operator::In, right)?;
-            let Members::Text(texts) = &right.set.members else {
-                let phrase = right.set.members.phrase();
-                return self.refuse(
-                    Diagnostic::new(Code::E0301, format!("`under` with {phrase}"))
-                        .label(right.set.numbers.first()?.1, "expected a path"),
-                );
-            };
-            self.texts(attribute, Operator::Under, &right)?;
-            return Some(Test::Under(attribute, Arc::clone(texts)));
-        }
-        let text = self.text(attribute, Operator::Under, right)?;
-        let problem = literals::unusable(attribute, &text, right.span());
-        self.all(problem.into_iter().collect())?;
-        if !self.scope.budget.take_prefixes(attribute, [&text]) {
-            return self.refuse(too_many_prefixes(attribute, Some(right.span())));
-        }
-        Some(Test::Under(attribute, Arc::new(BTreeSet::from([text]))))
-    }
-
-    fn starts_with(&mut self, attribute: Attribute, right: &Expr) -> Option<Test> {
-        let span = right.span();
-        if self.is_set(right) {
-            return self.refuse(
-                Diagnostic::new(Code::E0308, "`starts with` asks for one text")
-                    .label(span, "a set")
-                    .help(format!(
-                        "write the prefixes one by one: `{attribute} starts with … or {attribute} starts with …`"
-                    )),
-            );
-        }
-        let text = self.text(attribute, Operator::StartsWith, right)?;
-        let problem = literals::unusable_prefix(attribute, &text, span);
-        self.all(problem.into_iter().collect())?;
-        if !self.scope.budget.take_prefixes(attribute, [&text]) {
-            return self.refuse(too_many_prefixes(attribute, Some(span)));
-        }
-        Some(Test::StartsWith(attribute, text))
-    }
-
-    fn is_set(&mut self, right: &Expr) -> bool {
-        match &right.bare().kind {
-            Kind::Set(_) => true,
-            Kind::Name(name) => self.scope.set(name).is_some(),
-            _ => false,
-        }
-    }
-
-    /// A single text on the right.
-    fn text(&mut self, attribute: Attribute, operator: Operator, right: &Expr) -> Option<String> {
-        match types::value(right, self.scope, self.sink)? {
-            Value::Text(text) => Some(text),
-            other => self.refuse(
-                Diagnostic::new(
-                    Code::E0301,
-                    format!(
-                        "`{attribute} {}` with {}",
-                        operator.as_str(),
-                        other.phrase()
-                    ),
-                )
-                .label(right.span(), "expected a text")
-                .help(literals::quoted(right, &other)),
-            ),
-        }
-    }
-
-    /// A comparison with one value.
-    fn compare(&mut self, attribute: Attribute, operator: Operator, right: &Expr) -> Option<Test> {
-        let about = attribute.about();
-        let at = right.span();
-        if self.is_set(right) {
-            let instead = match operator {
-                Operator::Equal => "in",
-                Operator::NotEqual => "not in",
-                _ => {
-                    return self.refuse(
-                        Diagnostic::new(Code::E0308, format!("`{}` with a set", operator.as_str()))
-                            .label(at, "a set")
-                            .help("compare with one value"),
-                    );
-                }
-            };
-            return self.refuse(
-                Diagnostic::new(
-                    Code::E0308,
-                    format!("`{}` compares with one value", operator.as_str()),
-                )
-                .label(at, "a set")
-                .help(format!("write `{attribute} {instead} {}`", written(right))),
-            );
-        }
-        let value = types::value(right, self.scope, self.sink)?;
-        match (about.ty, value) {
-            (Type::Text, Value::Text(text)) => {
-                let problem = literals::unusable(attribute, &text, at);
-                self.all(problem.into_iter().collect())?;
-                if !self.scope.budget.take_names(attribute, [&text]) {
-                    return self.refuse(too_many_names(Some(at)));
-                }
-                Some(Test::TextIn(attribute, Arc::new(BTreeSet::from([text]))))
-            }
-            (Type::Count, Value::Count(number))
-            | (Type::Duration, Value::Duration(number))
-            | (Type::Ratio, Value::Ratio(number)) => {
-                if let Some(problem) = literals::always(attribute, operator, number, at) {
-                    return self.refuse(problem);
-                }
-                if !self.scope.budget.take_compared(attribute, [&number]) {
-                    return self.refuse(too_many_numbers(at));
-                }
-                Some(Test::Number(attribute, compare(operator), number))
-            }
-            (Type::Duration, Value::Count(number)) => {
-                let range = about.range?;
-                self.refuse(literals::bare_number(about.name, number, range, at))
-            }
-            (ty, other) => self.refuse(
-                Diagnostic::new(
-                    Code::E0301,
-                    format!(
-                        "`{attribute}` is {}, compared with {}",
-                        ty.phrase(),
-                        other.phrase()
-                    ),
-                )
-                .label(at, format!("expected {}", ty.phrase()))
-                .help(if ty == Type::Text {
-                    literals::quoted(right, &other)
-                } else {
-                    format!("compare it, as in `{}`", about.example)
-                }),
-            ),
-        }
-    }
 }
 
-/// An expression as it may stand in a help.
-fn written(expr: &Expr) -> String {
-    shown(&print_expression(expr)).into_owned()
+/// Ranges in order, those that touch as one.
+fn joined(ranges: &[Range]) -> Vec<(i64, i64)> {
+    let mut sorted: Vec<(i64, i64)> = ranges.iter().map(|r| (r.low, r.high)).collect();
+    sorted.sort_unstable();
+    let mut out: Vec<(i64, i64)> = Vec::new();
+    for (low, high) in sorted {
+        match out.last_mut() {
+            Some((_, last)) if low <= last.saturating_add(1) => *last = high.max(*last),
+            _ => out.push((low, high)),
+        }
+    }
+    out
 }
 
-/// A list, written as a set.
-fn braced(expr: &Expr) -> String {
-    let list = print_expression(expr);
-    let members = list.trim_start_matches('[').trim_end_matches(']');
-    shown(&format!("{{ {members} }}")).into_owned()
+fn is_order(operator: Operator) -> bool {
+    matches!(
+        operator,
+        Operator::Equal
+            | Operator::NotEqual
+            | Operator::Less
+            | Operator::LessEqual
+            | Operator::Greater
+            | Operator::GreaterEqual
+    )
 }
 
-fn compare(operator: Operator) -> Compare {
+pub(super) fn compare(operator: Operator) -> Compare {
     match operator {
         Operator::Less => Compare::Lt,
         Operator::LessEqual => Compare::Le,

@@ -12,11 +12,11 @@ pub const MOST_TIERS: usize = 16;
 pub const MOST_RULES: usize = 512;
 /// Clauses: the rules written as alternatives of conjunctions.
 pub const MOST_CLAUSES: u64 = 1_024;
-/// Different texts that rules compare `comm`, `exe` and `cgroup` with.
+/// Different texts that rules compare attributes with.
 pub const MOST_COMM_NAMES: usize = 65_536;
-/// Different prefixes that rules compare `comm` with.
+/// Different prefixes that rules compare `comm` with, and `parent.comm`.
 pub const MOST_COMM_PREFIXES: usize = 512;
-/// Different prefixes, `under` included, that rules compare `exe` and `cgroup`
+/// Different prefixes, `under` included, that rules compare all other attributes
 /// with.
 pub const MOST_PATH_PREFIXES: usize = 16_384;
 /// Numbers in all sets together, and different ones that rules compare with.
@@ -51,11 +51,12 @@ impl Budget {
         attribute: Attribute,
         prefixes: impl IntoIterator<Item = &'a String>,
     ) -> bool {
-        let room = if attribute == Attribute::Comm {
+        let is_name = |attribute| matches!(attribute, Attribute::Comm | Attribute::ParentComm);
+        let room = if is_name(attribute) {
             MOST_COMM_PREFIXES
         } else {
             let others = total(&self.prefixes, |other| {
-                other != attribute && other != Attribute::Comm
+                other != attribute && !is_name(other)
             });
             MOST_PATH_PREFIXES.saturating_sub(others)
         };

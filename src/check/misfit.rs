@@ -2,9 +2,11 @@
 
 use super::attribute::{ATTRIBUTES, Attribute, Type};
 use super::limits::{MOST_COMM_NAMES, MOST_COMM_PREFIXES, MOST_PATH_PREFIXES, MOST_SET_NUMBERS};
+use super::pattern::TooComplex;
 use super::sink::{meant, nearest};
 use crate::diag::{Code, Diagnostic, Span, shown};
 use crate::syntax::ast::{Expr, Kind, Operator};
+use crate::syntax::print::print_expression;
 
 pub(super) fn too_many_names(span: Option<Span>) -> Diagnostic {
     let diagnostic = Diagnostic::new(
@@ -19,9 +21,10 @@ pub(super) fn too_many_names(span: Option<Span>) -> Diagnostic {
 }
 
 pub(super) fn too_many_prefixes(attribute: Attribute, span: Option<Span>) -> Diagnostic {
-    let (message, help) = if attribute == Attribute::Comm {
+    let is_name = matches!(attribute, Attribute::Comm | Attribute::ParentComm);
+    let (message, help) = if is_name {
         (
-            format!("more than {MOST_COMM_PREFIXES} prefixes of `comm`"),
+            format!("more than {MOST_COMM_PREFIXES} prefixes of `{attribute}`"),
             "use a set of names, or test `exe`",
         )
     } else {
@@ -51,13 +54,117 @@ pub(super) fn not_a_condition(span: Span, what: &str) -> Diagnostic {
     Diagnostic::new(Code::E0301, format!("{what} is not a condition")).label(span, what)
 }
 
-pub(super) fn model(name: &str, span: Span) -> Diagnostic {
-    Diagnostic::new(
-        Code::E0503,
-        format!("`{}()`: models are not in this version", shown(name)),
+/// An attribute with brackets.
+pub(super) fn called_attribute(name: &str, span: Span) -> Option<Diagnostic> {
+    let attribute = Attribute::by_name(name)?;
+    Some(
+        Diagnostic::new(Code::E0322, format!("`{attribute}` is not a function"))
+            .label(span, "an attribute")
+            .help(format!("write `{attribute}` without brackets")),
     )
-    .label(span, "a model")
-    .help("test what the model would look at, such as `runtime_avg` or `wake_rate`")
+}
+
+pub(super) fn model_alone(name: &str, span: Span) -> Diagnostic {
+    Diagnostic::new(
+        Code::E0321,
+        format!("the model `{name}` alone is not a condition"),
+    )
+    .label(span, "a ratio")
+    .help(format!("compare it, as in `{name}() > 80%`"))
+}
+
+pub(super) fn model_compared(name: &str, operator: Operator, place: Span) -> Diagnostic {
+    Diagnostic::new(
+        Code::E0308,
+        format!("`{name}()` has no operator `{}`", operator.as_str()),
+    )
+    .label(place, "a model says a ratio")
+    .help(format!(
+        "compare it, as in `{name}() > 80%`, or `{name}() in 20%..80%`"
+    ))
+}
+
+/// Functions and methods of other languages that are operators here.
+const FUNCTIONS: [(&str, &str); 25] = [
+    ("startswith", "starts with"),
+    ("hasprefix", "starts with"),
+    ("beginswith", "starts with"),
+    ("prefix", "starts with"),
+    ("endswith", "ends with"),
+    ("hassuffix", "ends with"),
+    ("suffix", "ends with"),
+    ("contains", "contains"),
+    ("includes", "contains"),
+    ("has", "contains"),
+    ("matches", "matches"),
+    ("match", "matches"),
+    ("regex", "matches"),
+    ("regexp", "matches"),
+    ("search", "matches"),
+    ("rematch", "matches"),
+    ("re", "matches"),
+    ("glob", "like"),
+    ("fnmatch", "like"),
+    ("like", "like"),
+    ("isunder", "under"),
+    ("under", "under"),
+    ("equals", "=="),
+    ("eq", "=="),
+    ("oneof", "in"),
+];
+
+/// A call of a function, or of a method of an attribute, that other languages
+/// have.
+pub(super) fn function(name: &str, arguments: &[Expr], span: Span) -> Option<Diagnostic> {
+    let (object, method) = match name.rsplit_once('.') {
+        Some((object, method)) if Attribute::by_name(object).is_some() => (Some(object), method),
+        _ => (None, name),
+    };
+    let plain = method.to_ascii_lowercase().replace(['_', '-'], "");
+    let operator = FUNCTIONS.iter().find(|(known, _)| *known == plain);
+    let written = |expr: &Expr| shown(&print_expression(expr)).into_owned();
+    let help = match (operator, object, arguments) {
+        (Some((_, operator)), Some(object), [value]) => {
+            format!("write `{object} {operator} {}`", written(value))
+        }
+        (Some((_, operator)), None, [left, value]) => {
+            format!("write `{} {operator} {}`", written(left), written(value))
+        }
+        (Some((_, operator)), ..) => format!("write it as an operator: `comm {operator} …`"),
+        (None, Some(object), _) => {
+            format!("compare `{object}` by an operator: `==`, `in`, `starts with`, `like` …")
+        }
+        (None, None, _) if matches!(plain.as_str(), "lower" | "upper" | "tolower" | "casefold") => {
+            "write `comm matches \"(?i)^nginx$\"`, which leaves case out of account".to_owned()
+        }
+        (None, None, _) if matches!(plain.as_str(), "len" | "length" | "size") => {
+            "write `comm like \"????*\"` for at least four characters".to_owned()
+        }
+        (None, None, _) => return None,
+    };
+    Some(
+        Diagnostic::new(Code::E0322, "the language has no functions")
+            .label(span, "a call")
+            .help(help),
+    )
+}
+
+/// Patterns that would take too much.
+pub(super) fn too_complex(span: Span, problem: TooComplex) -> Diagnostic {
+    match problem {
+        TooComplex::Alone(_) => Diagnostic::new(Code::E0411, "a pattern that is too complex")
+            .label(span, "becomes too large a table")
+            .help("avoid counted repetitions (`.{100}`) and many `?`; say less"),
+        TooComplex::Together(_) => Diagnostic::new(
+            Code::E0412,
+            "the patterns of one attribute are too many together",
+        )
+        .label(span, "with those above, too many combinations")
+        .help(
+            "each pattern that may be anywhere in a text doubles them: use `starts with`, \
+             `ends with` or sets where they will do, and join alternatives to one `matches \"a|b\"`",
+        ),
+    }
 }
 
 /// What to say about an attribute that is not there.
@@ -131,12 +238,15 @@ pub(super) fn unfit(attribute: Attribute, operator: Operator, place: Span) -> Op
     let is_path = matches!(attribute, Attribute::Exe | Attribute::Cgroup);
     let is_text = about.ty == Type::Text;
     let (fits, help) = match operator {
-        Operator::Less | Operator::LessEqual | Operator::Greater | Operator::GreaterEqual => (
-            !is_text,
-            "texts have no order; use `==`, `in` or `starts with`",
-        ),
+        Operator::Less | Operator::LessEqual | Operator::Greater | Operator::GreaterEqual => {
+            (!is_text, "texts have no order; use `==`, `in` or `like`")
+        }
         Operator::Under => (is_path, "`under` is for paths: `exe` and `cgroup`"),
-        Operator::StartsWith => (is_text, "compare numbers with `==`, `<` and `>`"),
+        Operator::StartsWith
+        | Operator::EndsWith
+        | Operator::Contains
+        | Operator::Like
+        | Operator::Matches => (is_text, "compare numbers with `==`, `<`, `>` and `in 1..5`"),
         _ => (true, ""),
     };
     (!fits).then(|| {

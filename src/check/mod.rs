@@ -12,6 +12,7 @@
 //! [`check_path`] is the whole front end in one call.
 
 mod attribute;
+mod bits;
 mod blocks;
 mod cases;
 mod checker;
@@ -22,26 +23,24 @@ mod limits;
 mod literals;
 mod looks;
 mod misfit;
+mod operands;
 mod others;
 mod partition;
 mod parts;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "conditions do not use all of it yet"
-)]
 mod pattern;
 mod policy;
 mod reach;
 mod rules;
 pub mod schema;
 mod scope;
+mod sets;
 mod sink;
 mod tiers;
 mod titles;
 mod types;
 mod units;
 mod values;
+mod wording;
 
 use std::path::Path;
 
@@ -59,6 +58,7 @@ pub use limits::{
 pub use literals::COMM_BYTES;
 pub use pattern::{Patterns, TextClass, TooComplex};
 pub use policy::*;
+pub use reach::{Difference, Differences, Values, differences, overlaps, task_text, witness};
 pub use types::LONGEST_TEXT;
 
 use blocks::tier_id;
@@ -75,6 +75,7 @@ pub(crate) fn idle(rules: &[Option<&Cond>]) -> (Vec<usize>, Option<usize>) {
         match finding {
             reach::Finding::Never(rule) | reach::Finding::Unreachable(rule, ..) => idle.push(rule),
             reach::Finding::Always(rule) => always = always.or(Some(rule)),
+            reach::Finding::TooComplex(..) => {}
         }
     }
     (idle, always)

@@ -6,79 +6,21 @@
 //! matter. So the classes of a text attribute are found from one value for each
 //! text that is named and one for each prefix ("starts with this, with no longer
 //! one, and is not named"); those of a number from the numbers next to each one
-//! that is named. Of a class nothing is kept but its answers.
+//! that is named. Where patterns look inside of texts, automata find the classes
+//! ([`super::pattern`]). Of a class nothing is kept but its answers, and a value
+//! where one is asked for.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::attribute::{Attribute, Type};
+use super::bits::Bits;
 use super::literals::COMM_BYTES;
-use super::policy::{Compare, Cond, Test};
+use super::pattern::{Patterns, TooComplex};
+use super::policy::{Compare, Cond, Test, Value};
+use crate::diag::Span;
 
 /// Members of a set that is compared by what is in it.
 const COMPARED: usize = 8;
-
-/// A set of small numbers.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Bits(Vec<u64>);
-
-impl Bits {
-    pub(super) fn none(size: usize) -> Self {
-        Self(vec![0; size.div_ceil(64)])
-    }
-
-    pub(super) fn all(size: usize) -> Self {
-        let mut bits = Self::none(size);
-        (0..size).for_each(|index| bits.set(index));
-        bits
-    }
-
-    pub(super) fn set(&mut self, index: usize) {
-        if let Some(word) = self.0.get_mut(index / 64) {
-            *word |= 1 << (index % 64);
-        }
-    }
-
-    pub(super) fn has(&self, index: usize) -> bool {
-        self.0
-            .get(index / 64)
-            .is_some_and(|word| word & (1 << (index % 64)) != 0)
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.iter().all(|word| *word == 0)
-    }
-
-    /// How much work one operation is.
-    pub(super) fn words(&self) -> usize {
-        self.0.len()
-    }
-
-    pub(super) fn and(&self, other: &Self) -> Self {
-        self.zip(other, |a, b| a & b)
-    }
-
-    fn or(&self, other: &Self) -> Self {
-        self.zip(other, |a, b| a | b)
-    }
-
-    pub(super) fn without(&self, other: &Self) -> Self {
-        self.zip(other, |a, b| a & !b)
-    }
-
-    pub(super) fn meets(&self, other: &Self) -> bool {
-        self.0.iter().zip(&other.0).any(|(a, b)| a & b != 0)
-    }
-
-    fn zip(&self, other: &Self, op: impl Fn(u64, u64) -> u64) -> Self {
-        Self(
-            self.0
-                .iter()
-                .zip(&other.0)
-                .map(|(a, b)| op(*a, *b))
-                .collect(),
-        )
-    }
-}
 
 /// The classes of one attribute.
 #[derive(Debug)]
@@ -86,6 +28,8 @@ pub(super) struct Partition<'a> {
     tests: Vec<&'a Test>,
     /// For each class the tests that are true in it; none for "unknown".
     classes: Vec<Option<Bits>>,
+    /// For each class a value that is in it, if values were asked for.
+    values: Vec<Option<Value>>,
 }
 
 impl<'a> Partition<'a> {
@@ -109,34 +53,96 @@ impl<'a> Partition<'a> {
         mask
     }
 
+    /// Whether a test is true in a class; none where the value is unknown.
+    pub(super) fn holds(&self, test: &Test, class: usize) -> Option<bool> {
+        let index = self
+            .tests
+            .binary_search_by(|known| order(known, test))
+            .ok()?;
+        let answers = self.classes.get(class)?.as_ref()?;
+        Some(answers.has(index))
+    }
+
+    /// The class of an unknown value.
+    pub(super) fn unknown(&self) -> Option<usize> {
+        self.classes.iter().position(Option::is_none)
+    }
+
+    /// A value that is in a class; none for "unknown", and where none was asked
+    /// for.
+    pub(super) fn value(&self, class: usize) -> Option<&Value> {
+        self.values.get(class)?.as_ref()
+    }
+
     /// None when building it, or asking it about each of the tests, would be
     /// more work than is left.
-    fn new(attribute: Attribute, mut tests: Vec<&'a Test>, left: &mut usize) -> Option<Self> {
+    fn new(
+        attribute: Attribute,
+        mut tests: Vec<&'a Test>,
+        patterns: Option<&Patterns>,
+        with_values: bool,
+        left: &mut usize,
+    ) -> Option<Self> {
         let uses = tests.len();
-        tests.sort_by(|a, b| order(a, b));
-        tests.dedup_by(|a, b| order(a, b).is_eq());
+        sort(&mut tests);
         spend(left, effort(attribute, &tests))?;
         let mut found: HashMap<Bits, ()> = HashMap::new();
         let mut classes = Vec::new();
-        let mut add = |answers: Bits| {
+        let mut values = Vec::new();
+        let mut add = |answers: Bits, value: Option<Value>| {
             if found.insert(answers.clone(), ()).is_none() {
                 classes.push(Some(answers));
+                values.push(value);
             }
         };
         match attribute.about().ty {
-            Type::Text => texts(attribute, &tests, &mut add),
-            Type::Bool => {
-                add(Bits::none(tests.len()));
-                add(Bits::all(tests.len()));
+            Type::Text => {
+                let made = match patterns {
+                    None if with_values => Some(Patterns::build(&tests).ok()?),
+                    _ => None,
+                };
+                match patterns.or(made.as_ref()) {
+                    Some(patterns) => {
+                        for class in patterns.classes() {
+                            // Texts without a witness are no values.
+                            if let Some(witness) = &class.witness {
+                                add(
+                                    Bits::of(&class.signature, tests.len()),
+                                    Some(Value::Text(witness.clone())),
+                                );
+                            }
+                        }
+                    }
+                    None => texts(attribute, &tests, &mut |answers| add(answers, None)),
+                }
             }
-            Type::Count | Type::Duration | Type::Ratio => numbers(attribute, &tests, &mut add),
+            Type::Bool => {
+                add(Bits::none(tests.len()), Some(Value::Truth(false)));
+                add(Bits::all(tests.len()), Some(Value::Truth(true)));
+            }
+            Type::Count | Type::Duration | Type::Ratio => {
+                numbers(attribute, &tests, &mut |answers, number| {
+                    add(answers, Some(Value::Number(number)));
+                });
+            }
         }
         if may_be_unknown(attribute) {
             classes.push(None);
+            values.push(None);
         }
         spend(left, uses.saturating_mul(classes.len()))?;
-        Some(Self { tests, classes })
+        Some(Self {
+            tests,
+            classes,
+            values,
+        })
     }
+}
+
+/// Puts tests in order, each once.
+fn sort(tests: &mut Vec<&Test>) {
+    tests.sort_by(|a, b| order(a, b));
+    tests.dedup_by(|a, b| order(a, b).is_eq());
 }
 
 /// Whether a task can be without a value of the attribute for a while.
@@ -169,28 +175,72 @@ fn effort(attribute: Attribute, tests: &[&Test]) -> usize {
     }
 }
 
+/// The tests of conditions by attribute, each where it stands.
+type Tests<'a> = BTreeMap<Attribute, Vec<(&'a Test, Span)>>;
+
+/// The classes of the attributes that patterns look into; where the policy asks
+/// for too much, the test that does.
+pub(super) fn patterns<'a>(
+    conds: impl Iterator<Item = &'a Cond>,
+) -> Result<BTreeMap<Attribute, Patterns>, (Span, TooComplex)> {
+    let mut all = Tests::new();
+    for cond in conds {
+        collect(cond, &mut all);
+    }
+    all.retain(|_, tests| tests.iter().any(|(test, _)| test.is_pattern()));
+    let built = all.into_iter().map(|(attribute, placed)| {
+        let mut tests: Vec<&Test> = placed.iter().map(|(test, _)| *test).collect();
+        sort(&mut tests);
+        let patterns = Patterns::build(&tests).map_err(|problem| {
+            let index = match problem {
+                TooComplex::Alone(index) => Some(index),
+                TooComplex::Together(_) => None,
+            };
+            let culprit = index.and_then(|index| tests.get(index).copied());
+            // Of several it is the last in the text.
+            let place = placed.iter().rev().find(|(test, _)| match culprit {
+                Some(culprit) => order(test, culprit).is_eq(),
+                None => test.is_pattern(),
+            });
+            (place.map_or_else(Span::default, |(_, span)| *span), problem)
+        })?;
+        Ok((attribute, patterns))
+    });
+    built.collect()
+}
+
 /// The partitions of all attributes that some condition tests; none when that
-/// is more work than is left.
+/// is more work than is left. `patterns` are those of the same conditions.
 pub(super) fn partitions<'a>(
     conds: impl Iterator<Item = &'a Cond>,
+    patterns: &BTreeMap<Attribute, Patterns>,
+    with_values: bool,
     left: &mut usize,
 ) -> Option<BTreeMap<Attribute, Partition<'a>>> {
-    let mut tests: BTreeMap<Attribute, Vec<&'a Test>> = BTreeMap::new();
+    let mut tests = Tests::new();
     for cond in conds {
         collect(cond, &mut tests);
     }
     tests
         .into_iter()
-        .map(|(attribute, tests)| Some((attribute, Partition::new(attribute, tests, left)?)))
+        .map(|(attribute, tests)| {
+            let tests = tests.into_iter().map(|(test, _)| test).collect();
+            let patterns = patterns.get(&attribute);
+            let partition = Partition::new(attribute, tests, patterns, with_values, left)?;
+            Some((attribute, partition))
+        })
         .collect()
 }
 
-fn collect<'a>(cond: &'a Cond, tests: &mut BTreeMap<Attribute, Vec<&'a Test>>) {
+fn collect<'a>(cond: &'a Cond, tests: &mut Tests<'a>) {
     match cond {
         Cond::And(members) | Cond::Or(members) => members.iter().for_each(|m| collect(m, tests)),
         Cond::Not(inner) => collect(inner, tests),
         Cond::Model(..) => {}
-        Cond::Test(test, _) => tests.entry(test.attribute()).or_default().push(test),
+        Cond::Test(test, span) => {
+            let tests = tests.entry(test.attribute()).or_default();
+            tests.push((test, *span));
+        }
     }
 }
 
@@ -269,7 +319,7 @@ fn texts(attribute: Attribute, tests: &[&Test], add: &mut dyn FnMut(Bits)) {
             _ => {}
         }
     }
-    let is_comm = attribute == Attribute::Comm;
+    let is_comm = matches!(attribute, Attribute::Comm | Attribute::ParentComm);
     // In the order of bytes, what starts with a prefix follows it, so the
     // prefixes that a text has are on a stack.
     let mut all: Vec<&Vec<u8>> = named.keys().chain(prefixes.keys()).collect();
@@ -298,16 +348,13 @@ fn texts(attribute: Attribute, tests: &[&Test], add: &mut dyn FnMut(Bits)) {
         }
     }
     // A text that is not named and has no prefix but those that all have.
-    let every = if is_comm {
-        None
-    } else {
-        prefixes.get(b"/".as_slice())
-    };
+    let is_path = matches!(attribute, Attribute::Exe | Attribute::Cgroup);
+    let every = prefixes.get(b"/".as_slice()).filter(|_| is_path);
     add(every.cloned().unwrap_or(none));
 }
 
 /// Finds the answers that are possible for a number.
-fn numbers(attribute: Attribute, tests: &[&Test], add: &mut dyn FnMut(Bits)) {
+fn numbers(attribute: Attribute, tests: &[&Test], add: &mut dyn FnMut(Bits, i64)) {
     let (low, high) = attribute.about().range.unwrap_or((i64::MIN, i64::MAX));
     let mut values = BTreeSet::from([low, high]);
     let mut near = |value: i64| {
@@ -324,6 +371,9 @@ fn numbers(attribute: Attribute, tests: &[&Test], add: &mut dyn FnMut(Bits)) {
             _ => {}
         }
     }
+    // Of the values of a class, the plainest one stands for it.
+    let mut values: Vec<i64> = values.into_iter().collect();
+    values.sort_by_key(|value| (value.unsigned_abs(), *value < 0));
     for value in values {
         let mut answers = Bits::none(tests.len());
         for (index, test) in tests.iter().enumerate() {
@@ -342,7 +392,7 @@ fn numbers(attribute: Attribute, tests: &[&Test], add: &mut dyn FnMut(Bits)) {
                 answers.set(index);
             }
         }
-        add(answers);
+        add(answers, value);
     }
 }
 
@@ -359,7 +409,9 @@ mod tests {
     fn classes(attribute: Attribute, tests: &[Test]) -> usize {
         let mut left = usize::MAX;
         let tests = tests.iter().collect();
-        Partition::new(attribute, tests, &mut left).unwrap().len()
+        Partition::new(attribute, tests, None, false, &mut left)
+            .unwrap()
+            .len()
     }
 
     #[test]
@@ -368,7 +420,8 @@ mod tests {
             .map(|n| Test::Number(Attribute::Uid, Compare::Eq, n))
             .collect();
         let mut left = 40_000_000;
-        assert!(Partition::new(Attribute::Uid, tests.iter().collect(), &mut left).is_none());
+        let tests = tests.iter().collect();
+        assert!(Partition::new(Attribute::Uid, tests, None, false, &mut left).is_none());
     }
 
     #[test]

@@ -1,42 +1,15 @@
 //! The names that a policy defines: constants, sets, models.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use super::attribute::Attribute;
-use super::limits::{Budget, MOST_SET_NUMBERS};
+use super::limits::Budget;
 use super::policy::ModelId;
+use super::sets::SetValue;
 use super::sink::{Sink, meant, nearest};
 use super::types::{self, Value};
 use crate::diag::{Code, Diagnostic, Span, shown};
 use crate::syntax::ast::{Expr, Kind, Name};
-
-/// The members of a set; all of one type.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Members {
-    Text(Arc<BTreeSet<String>>),
-    Count(Arc<BTreeSet<i64>>),
-    Duration(Arc<BTreeSet<i64>>),
-}
-
-impl Members {
-    /// The type with its article.
-    pub(super) fn phrase(&self) -> &'static str {
-        match self {
-            Self::Text(_) => "a set of texts",
-            Self::Count(_) => "a set of numbers",
-            Self::Duration(_) => "a set of durations",
-        }
-    }
-}
-
-/// A set and where each of its members stands.
-#[derive(Debug, Clone)]
-pub(super) struct SetValue {
-    pub(super) members: Members,
-    pub(super) texts: Arc<Vec<(String, Span)>>,
-    pub(super) numbers: Arc<Vec<(i64, Span)>>,
-}
 
 #[derive(Debug)]
 enum Meaning {
@@ -247,122 +220,6 @@ impl Scope {
         }
     }
 
-    /// The members of a set that is written out.
-    pub(super) fn literal_set(
-        &mut self,
-        members: &[Expr],
-        span: Span,
-        sink: &mut Sink,
-    ) -> Option<SetValue> {
-        if members.is_empty() {
-            sink.push(
-                Diagnostic::new(Code::E0311, "an empty set")
-                    .label(span, "has no members")
-                    .help("no task is in it; name at least one member"),
-            );
-            return None;
-        }
-        let mut texts: Vec<(String, Span)> = Vec::new();
-        let mut numbers: Vec<(i64, Span)> = Vec::new();
-        let mut first: Option<(Value, Span)> = None;
-        let mut sound = true;
-        for member in members {
-            let at = member.span();
-            if let Some(problem) = self.not_a_member(member) {
-                sink.push(problem);
-                sound = false;
-                continue;
-            }
-            let Some(value) = types::value(member, self, sink) else {
-                sound = false;
-                continue;
-            };
-            if let Some((kind, place)) = &first
-                && std::mem::discriminant(kind) != std::mem::discriminant(&value)
-            {
-                sink.push(
-                    Diagnostic::new(Code::E0311, "a set of several types")
-                        .label(at, value.phrase())
-                        .label(*place, kind.phrase())
-                        .help("make one set for each type"),
-                );
-                sound = false;
-                continue;
-            }
-            match &value {
-                Value::Text(text) => texts.push((text.clone(), at)),
-                Value::Count(number) | Value::Duration(number) => numbers.push((*number, at)),
-                Value::Ratio(_) | Value::Bytes(_) | Value::Truth(_) => {
-                    sink.push(
-                        Diagnostic::new(
-                            Code::E0311,
-                            format!("{} cannot be a member of a set", value.phrase()),
-                        )
-                        .label(at, "expected a text or a number"),
-                    );
-                    sound = false;
-                }
-            }
-            first.get_or_insert((value, at));
-        }
-        repeated(&texts, |text| format!("\"{}\"", shown(text)), sink);
-        let lasts = matches!(first, Some((Value::Duration(_), _)));
-        let show = |number: &i64| match lasts {
-            true => types::duration(*number),
-            false => number.to_string(),
-        };
-        repeated(&numbers, show, sink);
-        if !sound {
-            return None;
-        }
-        let count = numbers.len();
-        if !self.budget.take_numbers(count) {
-            sink.push(
-                Diagnostic::new(
-                    Code::E0405,
-                    format!("more than {MOST_SET_NUMBERS} numbers in sets"),
-                )
-                .label(span, "this set crosses the limit")
-                .help("compare with `<` and `>` instead"),
-            );
-            return None;
-        }
-        let set_of = |numbers: &[(i64, Span)]| Arc::new(numbers.iter().map(|(n, _)| *n).collect());
-        let members = match first?.0 {
-            Value::Count(_) => Members::Count(set_of(&numbers)),
-            Value::Duration(_) => Members::Duration(set_of(&numbers)),
-            _ => Members::Text(Arc::new(
-                texts.iter().map(|(text, _)| text.clone()).collect(),
-            )),
-        };
-        Some(SetValue {
-            members,
-            texts: Arc::new(texts),
-            numbers: Arc::new(numbers),
-        })
-    }
-
-    /// Sets inside sets, and ranges, which people expect to work.
-    fn not_a_member(&mut self, member: &Expr) -> Option<Diagnostic> {
-        let span = member.span();
-        match &member.bare().kind {
-            Kind::Name(name) => {
-                self.set(name)?;
-                Some(
-                    Diagnostic::new(Code::E0311, "a set inside a set")
-                        .label(span, "a set")
-                        .help("test the sets one by one: `comm in a or comm in b`"),
-                )
-            }
-            Kind::Set(_) | Kind::List(_) => Some(
-                Diagnostic::new(Code::E0311, "a set inside a set")
-                    .label(span, "a set")
-                    .help("write all members into one set"),
-            ),
-            _ => None,
-        }
-    }
-
     /// Warns of what nothing uses. Definitions in files other than `root` are
     /// there to be shared.
     pub(super) fn warn_unused(&self, root: crate::diag::FileId, sink: &mut Sink) {
@@ -394,24 +251,6 @@ impl Scope {
                     "delete it, or ask it in a rule, as in `{}() > 80%`",
                     model.name
                 )),
-            );
-        }
-    }
-}
-
-/// Warns of members that are given twice.
-fn repeated<T: Ord>(members: &[(T, Span)], show: impl Fn(&T) -> String, sink: &mut Sink) {
-    let mut seen: BTreeMap<&T, Span> = BTreeMap::new();
-    for (member, span) in members {
-        if let Some(first) = seen.insert(member, *span) {
-            sink.push(
-                Diagnostic::new(
-                    Code::W0203,
-                    format!("`{}` is in the set twice", show(member)),
-                )
-                .label(*span, "again")
-                .label(first, "first here")
-                .help("delete one of the two"),
             );
         }
     }

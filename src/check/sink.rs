@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use crate::diag::{Code, Diagnostic, Severity, Span};
+use crate::diag::{Code, Diagnostic, Files, Severity, Span};
 
 /// Diagnostics reported in one run.
 const MOST: usize = 100;
@@ -15,6 +15,15 @@ pub(super) struct Sink {
     seen: HashSet<(Code, Option<Span>, String)>,
     errors: usize,
     dropped: usize,
+    inside: Vec<Inside>,
+}
+
+/// A place inside of a text, of which only the whole literal has a span.
+#[derive(Debug)]
+struct Inside {
+    whole: Span,
+    text: String,
+    place: (usize, usize),
 }
 
 impl Sink {
@@ -33,6 +42,45 @@ impl Sink {
             .insert((diagnostic.code, place, diagnostic.message.clone()))
         {
             self.found.push(diagnostic);
+        }
+    }
+
+    /// Takes a diagnostic about a part of a text: the bytes from `place.0` to
+    /// `place.1` of what the literal at the first label says.
+    pub(super) fn push_inside(
+        &mut self,
+        diagnostic: Diagnostic,
+        text: &str,
+        place: (usize, usize),
+    ) {
+        if let Some(label) = diagnostic.labels.first() {
+            self.inside.push(Inside {
+                whole: label.span,
+                text: text.to_owned(),
+                place,
+            });
+        }
+        self.push(diagnostic);
+    }
+
+    /// Moves labels to the parts of texts that they are about. A text that comes
+    /// from a constant, or is written in another way, keeps the whole place.
+    pub(super) fn locate(&mut self, files: &dyn Files) {
+        for inside in std::mem::take(&mut self.inside) {
+            let source = inside.whole.of(files.text(inside.whole.file));
+            let Some((start, end)) = locate(source, &inside.text, inside.place) else {
+                continue;
+            };
+            let first = inside.whole.start as usize;
+            let part = Span::new(inside.whole.file, first + start, first + end);
+            for diagnostic in &mut self.found {
+                if let Some(label) = diagnostic.labels.first_mut()
+                    && label.span == inside.whole
+                    && matches!(diagnostic.code, Code::E0319 | Code::E0320)
+                {
+                    label.span = part;
+                }
+            }
         }
     }
 
@@ -64,6 +112,50 @@ impl Sink {
         }
         self.found
     }
+}
+
+/// Where bytes of a text stand in the literal that says it; none when the literal
+/// does not say it in that way.
+fn locate(source: &str, text: &str, place: (usize, usize)) -> Option<(usize, usize)> {
+    let inner = source.strip_prefix('"')?.strip_suffix('"')?;
+    let (mut start, mut end) = (None, None);
+    let mut at = 0;
+    let mut rest = inner;
+    while let Some(c) = rest.chars().next() {
+        let offset = 1 + inner.len() - rest.len();
+        if at >= place.0 {
+            start.get_or_insert(offset);
+        }
+        let (said, length) = match c {
+            '\\' => {
+                let second = rest.chars().nth(1)?;
+                match second {
+                    'n' => ('\n', 2),
+                    't' => ('\t', 2),
+                    'u' => {
+                        let digits = rest.strip_prefix("\\u{")?.split('}').next()?;
+                        let number = u32::from_str_radix(digits, 16).ok()?;
+                        (char::from_u32(number)?, digits.len() + 4)
+                    }
+                    '"' | '\\' => (second, 2),
+                    _ => return None,
+                }
+            }
+            c => (c, c.len_utf8()),
+        };
+        if !text.get(at..)?.starts_with(said) {
+            return None;
+        }
+        at += said.len_utf8();
+        rest = rest.get(length..)?;
+        if at >= place.1 {
+            end.get_or_insert(offset + length);
+        }
+    }
+    let last = 1 + inner.len();
+    let start = start.unwrap_or(last);
+    // Nothing is underlined by one column, as behind the last character.
+    Some((start, end.unwrap_or(last).max(start)))
 }
 
 /// The candidate that `word` is a misspelling of: at most two edits away, and
@@ -128,6 +220,18 @@ mod tests {
         assert_eq!(nearest("gid", names), Some("uid"));
         assert_eq!(nearest("a", ["b"]), None);
         assert_eq!(nearest("priority", names), None);
+    }
+
+    #[test]
+    fn places_inside_of_texts_are_found_behind_escapes() {
+        let found = |source, text, place| locate(source, text, place);
+        assert_eq!(found(r#""abc""#, "abc", (1, 2)), Some((2, 3)));
+        assert_eq!(found(r#""a\\bc""#, "a\\bc", (1, 2)), Some((2, 4)));
+        assert_eq!(found(r#""\u{e9}(""#, "é(", (2, 3)), Some((7, 8)));
+        assert_eq!(found(r#""ab""#, "ab", (2, 2)), Some((3, 3)));
+        assert_eq!(found("base", "abc", (1, 2)), None);
+        assert_eq!(found("'abc'", "abc", (1, 2)), None);
+        assert_eq!(found(r#""abd""#, "abc", (1, 2)), None);
     }
 
     #[test]

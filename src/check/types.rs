@@ -40,6 +40,18 @@ impl Value {
         }
     }
 
+    /// The type, if attributes can have it.
+    pub(super) fn ty(&self) -> Option<Type> {
+        Some(match self {
+            Self::Text(_) => Type::Text,
+            Self::Count(_) => Type::Count,
+            Self::Duration(_) => Type::Duration,
+            Self::Ratio(_) => Type::Ratio,
+            Self::Truth(_) => Type::Bool,
+            Self::Bytes(_) => return None,
+        })
+    }
+
     fn unit(unit: Unit, value: i64) -> Self {
         match unit {
             Unit::Duration => Self::Duration(value),
@@ -69,6 +81,84 @@ pub(super) fn duration(nanos: i64) -> String {
         }
     }
     format!("{nanos}ns")
+}
+
+/// A number of some type as one would write it.
+pub(super) fn number(ty: Type, number: i64) -> String {
+    match ty {
+        Type::Duration => duration(number),
+        Type::Ratio if number % 10_000 == 0 => format!("{}%", number / 10_000),
+        Type::Ratio => {
+            let (whole, rest) = (number / 10_000, (number % 10_000).unsigned_abs());
+            let rest = format!("{rest:04}");
+            format!("{whole}.{}%", rest.trim_end_matches('0'))
+        }
+        _ => number.to_string(),
+    }
+}
+
+/// A range, both ends inclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Range {
+    pub(super) ty: Type,
+    pub(super) low: i64,
+    pub(super) high: i64,
+    pub(super) span: Span,
+}
+
+/// Evaluates `low..high`. Complains and returns none when that is no range.
+pub(super) fn range(
+    low: &Expr,
+    high: &Expr,
+    span: Span,
+    scope: &mut Scope,
+    sink: &mut Sink,
+) -> Option<Range> {
+    let (first, last) = (value(low, scope, sink), value(high, scope, sink));
+    let (first, last) = (first?, last?);
+    let ends = first.number().zip(last.number());
+    let ty = first.ty().filter(|ty| last.ty() == Some(*ty));
+    if let (Some(((from, _), (to, _))), Some(ty)) = (ends, ty) {
+        if from <= to {
+            return Some(Range {
+                ty,
+                low: from,
+                high: to,
+                span,
+            });
+        }
+        sink.push(
+            Diagnostic::new(Code::E0317, "a range that ends before it begins")
+                .label(span, "nothing is in it")
+                .help(format!("write `{}..{}`", number(ty, to), number(ty, from))),
+        );
+        return None;
+    }
+    // `1..2ms`, as people say it.
+    if let (
+        Kind::Number { value, unit: None },
+        Kind::Number {
+            unit: Some(unit), ..
+        },
+    ) = (&low.bare().kind, &high.bare().kind)
+    {
+        sink.push(
+            Diagnostic::new(Code::E0302, "a range whose first end has no unit")
+                .label(low.span(), "a number without a unit")
+                .help(format!("write `{value}{}`", shown(unit))),
+        );
+        return None;
+    }
+    sink.push(
+        Diagnostic::new(
+            Code::E0301,
+            format!("a range from {} to {}", first.phrase(), last.phrase()),
+        )
+        .label(low.span(), first.phrase())
+        .label(high.span(), last.phrase())
+        .help("a range goes from one number to another of its type, as `1ms..2ms`"),
+    );
+    None
 }
 
 /// Evaluates an expression that must have a value. Complains and returns none
@@ -115,10 +205,11 @@ pub(super) fn value(expr: &Expr, scope: &mut Scope, sink: &mut Sink) -> Option<V
         Kind::Call(name, _) => {
             sink.push(
                 Diagnostic::new(
-                    Code::E0503,
-                    format!("`{}()`: models are not in this version", shown(name)),
+                    Code::E0301,
+                    format!("`{}()` where a value is due", shown(name)),
                 )
-                .label(span, "a model"),
+                .label(span, "not a value")
+                .help("a model stands on the left: `NAME() > 80%`"),
             );
             None
         }
@@ -219,7 +310,7 @@ fn binary(
         sink.push(no_value(
             span,
             "a range",
-            "ranges belong to `bounds`, which is not in this version",
+            "ranges stand behind `in`, and in sets",
         ));
         return None;
     }

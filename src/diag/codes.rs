@@ -130,6 +130,10 @@ catalogue! {
     W0201 "a constant or set that nothing uses";
     W0202 "a tier that no rule leads to";
     W0203 "a member of a set given twice";
+    W0204 "rules that overlap";
+    W0205 "a pattern without a wildcard";
+    W0206 "a pattern of the other kind";
+    W0207 "a wildcard where it is an ordinary character";
     W0210 "a text that is not what it looks like";
     W0211 "a group of rules that nothing places";
     W0212 "a model that nothing asks";
@@ -148,6 +152,12 @@ catalogue! {
     E0313 "a promise shorter than a slice";
     E0314 "a comparison without an attribute on its left";
     E0315 "text that cannot be";
+    E0317 "a range that ends before it begins";
+    E0318 "a name that the attribute cannot have";
+    E0319 "a malformed pattern of `like`";
+    E0320 "a malformed regular expression";
+    E0321 "a model that is not asked as one";
+    E0322 "a function, which the language has not";
     E0401 "too many tiers";
     E0402 "too many rules";
     E0403 "too many clauses";
@@ -157,9 +167,9 @@ catalogue! {
     E0407 "nested too deeply";
     E0408 "text too long";
     E0409 "too many classes of values";
+    E0411 "a pattern that is too complex";
+    E0412 "too many patterns together";
     E0420 "too many comparisons in all clauses";
-    E0502 "an operator that is not in this version";
-    E0503 "an attribute that is not in this version";
     E0506 "a block that this version cannot carry out";
     E0507 "a field or choice that this version cannot carry out";
     E0601 "the kernel has no sched_ext";

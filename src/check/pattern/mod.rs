@@ -28,7 +28,7 @@ use super::types::LONGEST_TEXT;
 use automaton::Automaton;
 
 pub(super) use expression::{Flaw, sound as sound_regex};
-pub(super) use glob::malformed as malformed_glob;
+pub(super) use glob::{Malformed, malformed as malformed_glob};
 
 /// What all automata of one attribute may take, in bytes.
 const MOST_BYTES: usize = 4 << 20;
