@@ -148,13 +148,11 @@ fn tab(file: FileId, text: &str, at: usize) -> Diagnostic {
         .unwrap_or("")
         .rfind('\n')
         .map_or(0, |n| n + 1);
-    let line = text.get(start..).unwrap_or("").lines().next().unwrap_or("");
-    let from = start + line.find('\t').unwrap_or(at.saturating_sub(start));
+    let behind = text.get(start..).unwrap_or("").find('\t');
+    let from = behind.map_or(at, |tab| start + tab);
+    let span = Span::new(file, from, if behind.is_some() { from + 1 } else { from });
     Diagnostic::new(Code::E0124, "a tab in the indentation")
-        .label(
-            Span::new(file, from, from + 1),
-            "YAML indents by blanks only",
-        )
+        .label(span, "YAML indents by blanks only")
         .help("replace the tab by blanks")
 }
 

@@ -233,6 +233,11 @@ impl Printer {
                         Kind::Set(members) if key == "set" => {
                             self.members(&name, &definition.value, members, 2);
                         }
+                        // Below `set`, a list is a set.
+                        Kind::List(_) if key == "set" => {
+                            let value = scalars::value(&definition.value, 2, WIDTH);
+                            self.line(2, &format!("{name}: {value}"));
+                        }
                         _ => self.field_line(&name, &definition.value, 2),
                     }
                 }
@@ -382,16 +387,8 @@ impl Printer {
         };
         let is_nested = members.iter().any(|m| matches!(m.kind, Kind::List(_)));
         if is_nested {
-            // A list in a list is no valid value; it is written as it can be.
-            let text = members.iter().map(|m| match &m.kind {
-                Kind::List(inner) => {
-                    let inner = inner.iter().map(|m| scalars::value(m, indent, 0));
-                    format!("[{}]", inner.collect::<Vec<_>>().join(", "))
-                }
-                _ => scalars::value(m, indent, 0),
-            });
-            let text: Vec<String> = text.collect();
-            return self.list(key, &text, indent);
+            let value = scalars::value(expr, indent, WIDTH);
+            return self.line(indent, &format!("{key}: {value}"));
         }
         let items: Vec<String> = members
             .iter()

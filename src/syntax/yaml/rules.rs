@@ -186,7 +186,7 @@ impl Lower<'_> {
         let mut titles = Vec::new();
         let mut statements = Vec::new();
         let by = entries.iter().find(|entry| entry.key == "by");
-        let by = by.and_then(|by| self.name(by.value, "a rule").map(|name| (name, by.span)));
+        let by = by.and_then(|by| self.by(by.value).map(|name| (name, by.span)));
         let expects = entries.iter().any(|entry| entry.key == "expect");
         if let (Some((_, key)), false) = (&by, expects) {
             self.refuse(
@@ -238,6 +238,17 @@ impl Lower<'_> {
             statements,
             place: Place(node.span),
         }));
+    }
+
+    /// The rule that a test expects to decide; the last one is `otherwise`.
+    fn by(&mut self, node: &Node) -> Option<Name> {
+        match &node.content {
+            Content::Scalar(text, _) if text == "otherwise" => Some(Name {
+                text: text.clone(),
+                place: Place(node.span),
+            }),
+            _ => self.name(node, "a rule"),
+        }
     }
 
     fn task(&mut self, node: &Node) -> Vec<Statement> {
