@@ -130,6 +130,31 @@ pub(super) fn describe(file: FileId, text: &str, at: usize, kind: &ErrorKind) ->
     }
 }
 
+/// Whether a mistake below the line of an open bracket is that it is not closed.
+pub(super) fn may_be_unclosed(text: &str, open: Span, at: usize, kind: &ErrorKind) -> bool {
+    let between = text.get(open.start as usize..at).unwrap_or("");
+    between.contains('\n')
+        && !matches!(
+            kind,
+            ErrorKind::MisplacedFlowCollectionEnd
+                | ErrorKind::RecursionLimitExceeded
+                | ErrorKind::UnclosedQuotedScalar
+                | ErrorKind::InvalidQuotedScalarIndent
+                | ErrorKind::UnknownQuotedScalarEscape
+        )
+}
+
+/// `[` or `{` without its partner.
+pub(super) fn unclosed_bracket(text: &str, open: Span) -> Diagnostic {
+    let bracket = open.of(text);
+    let close = if bracket == "[" { ']' } else { '}' };
+    Diagnostic::new(Code::E0124, format!("`{bracket}` is never closed"))
+        .label(open, format!("no `{close}` for this"))
+        .help(format!(
+            "add the `{close}`; a value that begins with a bracket stands in single quotes"
+        ))
+}
+
 /// The library's words, fit for one of our sentences.
 fn tidy(message: &str) -> String {
     message.replace('`', "'").trim_end_matches('.').to_owned()

@@ -65,7 +65,9 @@ pub(super) fn parse(file: FileId, text: &str) -> Parsed {
         broken: read.broken,
     };
     let mut statements = Vec::new();
-    if lower.broken && is_block_form(text) {
+    let is_mapping = |root: &Node| matches!(root.content, Content::Mapping(_));
+    if !read.root.as_ref().is_some_and(is_mapping) && is_block_form(text) {
+        lower.broken = true;
         lower.diagnostics = vec![block_form(file, text)];
     } else if let Some(root) = &read.root {
         lower.root(root, &mut statements);
@@ -170,6 +172,7 @@ impl Lower<'_> {
             }
             _ if due == "a list" => "begin each item with `- `, below the key",
             _ if due == "a mapping" => "write keys below it, each with a `:` and a value",
+            _ if due == "a value" => "write one value, or a list of values",
             _ => "see `edict help language`, \"The YAML form\"",
         };
         self.refuse(

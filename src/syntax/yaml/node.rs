@@ -115,7 +115,13 @@ pub(super) fn read(file: FileId, text: &str) -> Read {
             Ok(event) => event,
             Err(error) => {
                 let at = error.marker().byte_offset().unwrap_or(0);
-                let diagnostic = fault::describe(file, text, at, error.kind());
+                let open = reader.open.last().filter(|open| open.is_flow);
+                let diagnostic = match open {
+                    Some(open) if fault::may_be_unclosed(text, open.start, at, error.kind()) => {
+                        fault::unclosed_bracket(text, open.start)
+                    }
+                    _ => fault::describe(file, text, at, error.kind()),
+                };
                 reader.out.diagnostics.push(diagnostic);
                 reader.out.broken = true;
                 reader.out.root = None;
@@ -158,7 +164,9 @@ impl Reader<'_> {
     fn tag(&mut self, span: Span) {
         let tag = span.of(self.text);
         let word = tag.trim_start_matches('!');
-        let help = if word.is_empty() {
+        let help = if tag.starts_with("!!") {
+            "delete it; the checker knows which type a value has".to_owned()
+        } else if word.is_empty() {
             "to negate a condition, write `not` in front of it".to_owned()
         } else {
             format!("to negate a condition, write `not {}`", shown(word))

@@ -123,6 +123,9 @@ impl Lower<'_> {
             return None;
         };
         if !style.is_quoted() && self.refuse_ambiguous(text, node.span) {
+            if let Some(last) = self.diagnostics.last_mut() {
+                last.help = Some(format!("write `\"{}\"` if that is its name", shown(text)));
+            }
             self.broken = true;
             return None;
         }
@@ -135,7 +138,7 @@ impl Lower<'_> {
             };
             self.refuse(
                 Diagnostic::new(Code::E0130, format!("`{}` is not a name", shown(text)))
-                    .label(node.span, format!("{what} is a name"))
+                    .label(node.span, what)
                     .help(help),
             );
             return None;
