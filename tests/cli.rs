@@ -26,12 +26,16 @@ use edict::{BROKEN, Desk, EDICT, GOOD, WARNS, golden};
 use serde_json::Value;
 
 /// Every verb, as `--help` lists them.
-const VERBS: [&str; 14] = [
+const VERBS: &[&str] = &[
     "check",
     "test",
     "fmt",
     "eval",
     "plan",
+    "translate",
+    "diff",
+    "snapshot",
+    "new",
     "run",
     "status",
     "why",
@@ -40,6 +44,7 @@ const VERBS: [&str; 14] = [
     "doctor",
     "explain",
     "completions",
+    "man",
     "help",
 ];
 
@@ -56,12 +61,12 @@ const SERVED: [&[&str]; 5] = [
 fn help_texts() {
     let desk = Desk::new();
     let mut all = desk.run(&["--help"]).done();
-    for verb in VERBS {
+    for &verb in VERBS {
         all.push_str(&format!("\n===== edict {verb} --help\n\n"));
         all.push_str(&desk.run(&[verb, "--help"]).done());
     }
     golden("help.txt", &all);
-    for verb in VERBS {
+    for &verb in VERBS {
         assert_eq!(
             desk.run(&["help", verb]).done(),
             desk.run(&[verb, "--help"]).done(),

@@ -414,6 +414,7 @@ fn why_kept(rejection: &Rejection) -> &'static str {
     match rejection.code.as_deref() {
         Some(code) if code.starts_with("E06") => "the kernel refused the edit",
         Some(code) if code.starts_with("E00") => "the policy cannot be read",
+        Some(code) if code.starts_with("E05") => "this version cannot carry the edit out",
         Some(_) => "the edit is not valid",
         None => "the policy cannot be taken",
     }

@@ -26,7 +26,8 @@ pub struct Compiled {
 }
 
 impl Compiled {
-    /// Compile what was checked.
+    /// Compile what was checked. A policy that this version cannot carry out in
+    /// full is refused like one that is not valid.
     pub fn new(checked: Checked) -> Result<Self, (Vec<Diagnostic>, SourceSet)> {
         let Checked {
             files,
@@ -37,6 +38,11 @@ impl Compiled {
         let Some(policy) = policy else {
             return Err((diagnostics, files));
         };
+        // Valid, but nothing here does what it says: to put it in force would be
+        // to carry out a part of it.
+        if !policy.unready().is_empty() {
+            return Err((policy.unready().to_vec(), files));
+        }
         let image = plan::lower(&policy).and_then(|plan| image::emit(&plan));
         match image {
             Ok(image) => Ok(Self {

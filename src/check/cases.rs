@@ -11,6 +11,7 @@ use super::scope::{Scope, twice, unknown_tier};
 use super::sink::{Sink, meant};
 use super::titles::{first_word, text_title};
 use super::types;
+use super::values::other_truth;
 use super::{tier_id, units};
 use crate::diag::{Code, Diagnostic, Files, Lines, Span, shown};
 use crate::syntax::ast::{self, Block, Expect, Expr, Name, Statement};
@@ -167,6 +168,9 @@ impl Cases<'_> {
     /// A value that a task can have.
     fn value(&mut self, about: &'static About, expr: &Expr) -> Option<Value> {
         let at = expr.span();
+        if let Some(problem) = other_truth(about.name, expr).filter(|_| about.ty == Type::Bool) {
+            return self.refuse(problem);
+        }
         let found = types::value(expr, self.scope, self.sink)?;
         let number = match (about.ty, found) {
             (Type::Text, types::Value::Text(text)) => {

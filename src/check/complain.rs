@@ -84,8 +84,13 @@ fn unreachable_rule(typed: &Typed, by: &[&Typed], equal: bool) -> Diagnostic {
                 diagnostic.help("both ask for the same tasks; delete one")
             } else if one.rule.tier == typed.rule.tier {
                 diagnostic.help(format!("delete {bare}; {other} leads to the same tier"))
-            } else {
+            } else if typed.rule.span.file == one.rule.span.file {
                 diagnostic.help(format!("move {bare} above {other}, or delete it"))
+            } else {
+                // A rule of another file stands where `use` places it.
+                diagnostic.help(format!(
+                    "let {bare} stand above {other}, by what `use` places first, or delete it"
+                ))
             }
         }
         several => {

@@ -36,10 +36,15 @@ impl Blocks<'_> {
                 let number = self.number(field, (low, high), expr)?;
                 Some(Given::Number(number))
             }
-            FieldType::Truth => match types::value(expr, self.scope, self.sink)? {
-                Value::Truth(truth) => Some(Given::Truth(truth)),
-                other => self.refuse(wrong(field, "true or false", &other, expr.span())),
-            },
+            FieldType::Truth => {
+                if let Some(problem) = other_truth(field.name, expr) {
+                    return self.refuse(problem);
+                }
+                match types::value(expr, self.scope, self.sink)? {
+                    Value::Truth(truth) => Some(Given::Truth(truth)),
+                    other => self.refuse(wrong(field, "true or false", &other, expr.span())),
+                }
+            }
             FieldType::Text => self.text(field, expr).map(Given::Text),
             FieldType::Kernel => {
                 let text = self.text(field, expr)?;
@@ -361,6 +366,23 @@ fn wrong(field: &Field, due: &str, found: &Value, span: Span) -> Diagnostic {
     .help(format!("write it as in `{}`", field.written()))
 }
 
+/// A truth value as other languages write it.
+pub(super) fn other_truth(name: &str, expr: &Expr) -> Option<Diagnostic> {
+    let Kind::Name(word) = &expr.bare().kind else {
+        return None;
+    };
+    let truth = match word.to_ascii_lowercase().as_str() {
+        "yes" | "on" | "true" => true,
+        "no" | "off" | "false" => false,
+        _ => return None,
+    };
+    Some(
+        Diagnostic::new(Code::E0301, format!("`{name}` is true or false"))
+            .label(expr.span(), "not a truth value of this language")
+            .help(format!("write `{name} = {truth}`")),
+    )
+}
+
 fn without_unit(field: &Field, due: &str, example: &str, span: Span) -> Diagnostic {
     Diagnostic::new(Code::E0302, format!("`{}` is {due}", field.name))
         .label(span, "a number without a unit")
@@ -368,12 +390,18 @@ fn without_unit(field: &Field, due: &str, example: &str, span: Span) -> Diagnost
 }
 
 fn out_of_range(field: &Field, span: Span, found: &str, low: &str, high: &str) -> Diagnostic {
-    Diagnostic::new(
-        Code::E0304,
-        format!("`{}` is from {low} to {high}", field.name),
+    let diagnostic = |range: String, help: String| {
+        Diagnostic::new(Code::E0304, format!("`{}` is {range}", field.name))
+            .label(span, format!("{found} is outside"))
+            .help(help)
+    };
+    if high == i64::MAX.to_string() {
+        return diagnostic(format!("at least {low}"), format!("write `{low}` or more"));
+    }
+    diagnostic(
+        format!("from {low} to {high}"),
+        format!("write a value from `{low}` to `{high}`"),
     )
-    .label(span, format!("{found} is outside"))
-    .help(format!("write a value from `{low}` to `{high}`"))
 }
 
 /// Digits and nothing else.

@@ -12,17 +12,21 @@
 mod check;
 mod completions;
 mod describe;
+mod diff;
 mod doctor;
 mod eval;
 mod explain;
 mod fmt;
 mod help;
+mod man;
+mod new;
 mod plan;
 mod policy;
 mod reload;
 mod run;
 mod save;
 mod serving;
+mod snapshot;
 mod status;
 mod stop;
 mod task;
@@ -155,6 +159,9 @@ enum Verb {
     Eval(eval::EvalArgs),
     Plan(plan::PlanArgs),
     Translate(translate::TranslateArgs),
+    Diff(diff::DiffArgs),
+    Snapshot(snapshot::SnapshotArgs),
+    New(new::NewArgs),
     Run(run::RunArgs),
     Status(status::StatusArgs),
     Why(why::WhyArgs),
@@ -163,6 +170,7 @@ enum Verb {
     Doctor(doctor::DoctorArgs),
     Explain(explain::ExplainArgs),
     Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
     Help(help::HelpArgs),
 }
 
@@ -184,6 +192,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Eval(args) => eval::run(&args, &terminal),
         Verb::Plan(args) => plan::run(&args, &terminal),
         Verb::Translate(args) => translate::run(&args, &terminal),
+        Verb::Diff(args) => diff::run(&args, &terminal),
+        Verb::Snapshot(args) => snapshot::run(&args, &terminal),
+        Verb::New(args) => new::run(&args, &terminal),
         Verb::Run(args) => run::run(&args, &terminal),
         Verb::Status(args) => status::run(&args, &terminal),
         Verb::Why(args) => why::run(&args, &terminal),
@@ -192,6 +203,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Doctor(args) => doctor::run(&args, &terminal),
         Verb::Explain(args) => explain::run(&args, &terminal),
         Verb::Completions(args) => completions::run(&args, &terminal),
+        Verb::Man(args) => man::run(&args, &terminal),
         Verb::Help(args) => help::run(&args, &terminal),
     };
     ExitCode::from(delivered(exit, &terminal).code())

@@ -105,6 +105,11 @@ impl Terminal {
         self.write(&format!("{text}\n"));
     }
 
+    /// A document that is already written out: not a character is changed.
+    pub(super) fn document(&self, text: &str) {
+        self.write(text);
+    }
+
     /// A result for programs that is one of many: one document a line.
     pub(super) fn json_line(&self, value: &impl Serialize) {
         let text = serde_json::to_string(value).unwrap_or_default();
@@ -225,10 +230,6 @@ pub(super) fn table(head: &[(&str, Align)], rows: &[Vec<String>]) -> String {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Align {
     Left,
-    #[cfg_attr(
-        not(any(feature = "live", test)),
-        expect(dead_code, reason = "only what an agent tells has numbers")
-    )]
     Right,
 }
 

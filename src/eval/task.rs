@@ -24,6 +24,11 @@ impl Task {
         self.values.insert(attribute, value.into());
     }
 
+    /// Makes an attribute unknown.
+    pub fn forget(&mut self, attribute: Attribute) {
+        self.values.remove(&attribute);
+    }
+
     /// The attributes that are known, in their order, each with its value.
     pub fn values(&self) -> impl Iterator<Item = (Attribute, &Value)> {
         self.values

@@ -4,5 +4,6 @@
 pub mod cgroup;
 #[cfg(feature = "live")]
 pub mod classify;
+pub mod snapshot;
 pub mod system;
 pub mod topology;

@@ -29,6 +29,7 @@ pub fn between(old: &Policy, new: &Policy) -> String {
     if old.lottery() != new.lottery() {
         parts.push("lottery changed".to_owned());
     }
+    others(old, new, &mut parts);
     if parts.is_empty() {
         return "no change in meaning".to_owned();
     }
@@ -81,7 +82,70 @@ fn tier_changes(old: &Policy, before: &Tier, new: &Policy, after: &Tier) -> Vec<
     if names(old, before) != names(new, after) {
         fields.push("preempt".to_owned());
     }
+    for (field, changed) in [
+        ("cpus", before.cpus != after.cpus),
+        ("exclusive", before.exclusive != after.exclusive),
+        ("perf", before.perf != after.perf),
+        ("budget", before.budget != after.budget),
+        ("burst", before.burst != after.burst),
+    ] {
+        if changed {
+            fields.push(field.to_owned());
+        }
+    }
     fields
+}
+
+/// Blocks that are compared as a whole: models by name, and those that there
+/// are once.
+fn others(old: &Policy, new: &Policy, parts: &mut Vec<String>) {
+    let fields = |policy: &Policy| -> BTreeMap<String, Vec<(&'static str, String)>> {
+        let mut blocks: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for model in policy.models() {
+            blocks.entry(format!("model {}", model.name)).or_default();
+        }
+        for (word, is_there) in [
+            ("balance", policy.balance().is_some()),
+            ("reward", policy.reward().is_some()),
+            ("learn", policy.learn().is_some()),
+        ] {
+            if is_there {
+                blocks.entry(word.to_owned()).or_default();
+            }
+        }
+        for setting in policy.settings() {
+            // Those that are compared elsewhere have no entry.
+            if let Some(fields) = blocks.get_mut(&setting.block) {
+                fields.push((setting.name, setting.value.clone()));
+            }
+        }
+        blocks
+    };
+    let (before, after) = (fields(old), fields(new));
+    for (block, fields) in &after {
+        match before.get(block) {
+            None => parts.push(format!("{block} added")),
+            Some(was) if was != fields || (block == "balance" && !same_balance(old, new)) => {
+                parts.push(format!("{block} changed"));
+            }
+            Some(_) => {}
+        }
+    }
+    let gone = before.keys().filter(|block| !after.contains_key(*block));
+    parts.extend(gone.map(|block| format!("{block} removed")));
+}
+
+/// Whether the rules of `balance` say the same.
+fn same_balance(old: &Policy, new: &Policy) -> bool {
+    let (Some(before), Some(after)) = (old.balance(), new.balance()) else {
+        return old.balance().is_some() == new.balance().is_some();
+    };
+    before.rules.len() == after.rules.len()
+        && before.rules.iter().zip(&after.rules).all(|(was, is)| {
+            was.hold == is.hold
+                && was.within == is.within
+                && same_cond((old, &was.when), (new, &is.when))
+        })
 }
 
 fn rules(old: &Policy, new: &Policy, parts: &mut Vec<String>) {
@@ -137,22 +201,31 @@ fn same_rule(old: &Policy, before: &Rule, new: &Policy, after: &Rule) -> bool {
     let tier = |policy: &Policy, rule: &Rule| policy.tier(rule.tier).map(|tier| tier.name.clone());
     let when = match (&before.when, &after.when) {
         (None, None) => true,
-        (Some(before), Some(after)) => same_cond(before, after),
+        (Some(before), Some(after)) => same_cond((old, before), (new, after)),
         _ => false,
     };
     when && tier(old, before) == tier(new, after)
 }
 
-fn same_cond(before: &Cond, after: &Cond) -> bool {
+/// Each condition comes with its policy, which knows its models by name.
+fn same_cond((old, before): (&Policy, &Cond), (new, after): (&Policy, &Cond)) -> bool {
     let all = |before: &[Cond], after: &[Cond]| {
-        before.len() == after.len() && before.iter().zip(after).all(|(b, a)| same_cond(b, a))
+        before.len() == after.len()
+            && before
+                .iter()
+                .zip(after)
+                .all(|(b, a)| same_cond((old, b), (new, a)))
     };
     match (before, after) {
         (Cond::And(before), Cond::And(after)) | (Cond::Or(before), Cond::Or(after)) => {
             all(before, after)
         }
-        (Cond::Not(before), Cond::Not(after)) => same_cond(before, after),
+        (Cond::Not(before), Cond::Not(after)) => same_cond((old, before), (new, after)),
         (Cond::Test(before, _), Cond::Test(after, _)) => before == after,
+        (Cond::Model(was, how, ppm, _), Cond::Model(is, now, than, _)) => {
+            let name = |policy: &Policy, id| policy.model(id).map(|model| model.name.clone());
+            how == now && ppm == than && name(old, *was) == name(new, *is)
+        }
         _ => false,
     }
 }
@@ -276,6 +349,62 @@ rules {
         assert_eq!(
             between(&policy(OLD), &policy(&text)),
             "rules added: r0, r1, r2, r3 and 5 more"
+        );
+    }
+
+    #[test]
+    fn rules_of_groups_are_known_by_their_group() {
+        let group = "rules web {\n  edge: when comm == \"nginx\" -> critical\n  when comm == \"caddy\" -> critical\n}\n";
+        let text = |edge: &str| {
+            let text = OLD.replace("rules {\n", &format!("{group}rules {{\n  use web\n"));
+            text.replace("in { \"nginx\", \"envoy\" }", edge)
+        };
+        let old = policy(&text("== \"envoy\""));
+        assert_eq!(
+            between(&policy(OLD), &old),
+            "rule edge changed; rules added: web unlabelled 1, web.edge"
+        );
+        let moved = text("== \"envoy\"").replace("rules web", "\n\nrules web");
+        assert_eq!(between(&old, &policy(&moved)), "no change in meaning");
+        let changed = text("== \"envoy\"").replace("caddy", "lighttpd");
+        assert_eq!(
+            between(&old, &policy(&changed)),
+            "rule web unlabelled 1 changed"
+        );
+    }
+
+    #[test]
+    fn other_blocks() {
+        let balance = |when: &str, rest: &str| {
+            let block =
+                format!("balance {{ when {when} for 40ms -> migrate within llc {rest} }}\n");
+            policy(&OLD.replace("rules {", &format!("{block}rules {{")))
+        };
+        let old = balance("imbalance > 15%", "");
+        assert_eq!(between(&policy(OLD), &old), "balance added");
+        assert_eq!(between(&old, &policy(OLD)), "balance removed");
+        for new in [
+            balance("imbalance > 20%", ""),
+            balance("imbalance > 15%", "max_moves = 4%"),
+        ] {
+            assert_eq!(between(&old, &new), "balance changed");
+        }
+        let model = |inputs: &str| {
+            let block = format!("model m {{ file = \"m.onnx\" inputs = [{inputs}] }}\n");
+            policy(&OLD.replace("rules {", &format!("{block}rules {{")))
+        };
+        assert_eq!(
+            between(&model("nice"), &model("nice, uid")),
+            "model m changed"
+        );
+        assert_eq!(
+            between(&model("nice"), &old),
+            "balance added; model m removed"
+        );
+        changed(
+            "tickets = 800",
+            "tickets = 800   cpus = \"0-3\"",
+            "tier critical (cpus) changed",
         );
     }
 
