@@ -15,6 +15,8 @@ mod compare;
 mod edict;
 #[path = "tools/snapshots.rs"]
 mod snapshots;
+#[path = "tools/suites.rs"]
+mod suites;
 #[path = "tools/watch.rs"]
 mod watch;
 

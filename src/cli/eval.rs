@@ -10,7 +10,7 @@ use super::policy::{self, Built};
 use super::{Exit, Format, Terminal, parse_task};
 use crate::check::{Attribute, Policy};
 use crate::diag::{Files, visible};
-use crate::eval::{Explanation, explain};
+use crate::eval::{Explanation, Residual, explain, residual};
 use crate::source::SourceSet;
 
 /// Say which tier a described task would be in, and why
@@ -20,10 +20,14 @@ Examples:
   edict eval policies/desktop --task 'comm=cc1plus nice=5'
   edict eval policies/desktop --task 'comm=\"Web Content\" uid=1000'
   edict eval --format json policies/desktop --task runtime_avg=2ms
+  edict eval policies/desktop --task 'comm=bash kthread=false' --unknown nice,cgroup
 
 An attribute that is left out is unknown: every condition on it is false, and
 so is its negation. `edict explain` lists the attributes. Nothing is read from
-the machine: the answer is the same everywhere.")]
+the machine: the answer is the same everywhere.
+
+With --unknown, what is left of the policy for such a task is printed: the rules
+that can still decide, and what they still ask of the attributes that are open.")]
 pub(super) struct EvalArgs {
     /// A policy file, a directory with a `policy.edict`, or `-`
     #[arg(value_name = "PATH")]
@@ -36,6 +40,9 @@ pub(super) struct EvalArgs {
         allow_hyphen_values = true
     )]
     task: String,
+    /// Attributes that may have any value: print the rules that can still decide
+    #[arg(long, value_name = "ATTRIBUTES", value_delimiter = ',', value_parser = super::snapshot::attribute)]
+    unknown: Vec<Attribute>,
 }
 
 pub(super) fn run(args: &EvalArgs, terminal: &Terminal) -> Exit {
@@ -47,6 +54,21 @@ pub(super) fn run(args: &EvalArgs, terminal: &Terminal) -> Exit {
         Ok(valid) => valid,
         Err(exit) => return exit,
     };
+    if !args.unknown.is_empty() {
+        if let Some(twice) = args.unknown.iter().find(|one| task.value(**one).is_some()) {
+            return super::fail(
+                terminal,
+                &format!("`{twice}` is given by --task and open by --unknown"),
+                Some("leave it out of one of them"),
+            );
+        }
+        let rest = residual(&policy, &task, &args.unknown);
+        match terminal.format() {
+            Format::Json => terminal.json(&residual_json(&policy, &files, &rest)),
+            Format::Human | Format::Plain => terminal.print(&residual_text(&policy, &rest)),
+        }
+        return Exit::Done;
+    }
     let explanation = explain(&policy, &task);
     match terminal.format() {
         Format::Json => terminal.json(&document(&policy, &files, &explanation)),
@@ -57,6 +79,53 @@ pub(super) fn run(args: &EvalArgs, terminal: &Terminal) -> Exit {
         Format::Human => terminal.print(&picture(terminal, &policy, &files, &explanation)),
     }
     Exit::Done
+}
+
+/// What is left of a policy, as rules that could stand in one.
+fn residual_text(policy: &Policy, rest: &Residual) -> String {
+    let mut left: Vec<(String, String, &str)> = Vec::new();
+    for one in &rest.rules {
+        let rule = policy.rules().get(usize::from(one.rule.0));
+        // A rule without a label is called after its line, and `a.b` names a rule
+        // of a group: neither can be written in front of a rule.
+        let is_label = rule.is_some_and(|rule| rule.is_labelled() && rule.when.is_some());
+        let label = match is_label && !one.name.contains('.') {
+            true => format!("{}: ", one.name),
+            false => String::new(),
+        };
+        let asks = match &one.text {
+            Some(text) => format!("when {text}"),
+            None => "otherwise".to_owned(),
+        };
+        let tier = policy.tier(one.tier).map_or("", |tier| &tier.name);
+        left.push((label, asks, tier));
+    }
+    let width = |texts: &mut dyn Iterator<Item = &String>| {
+        texts.map(|text| text.chars().count()).max().unwrap_or(0)
+    };
+    let labels = width(&mut left.iter().map(|(label, ..)| label));
+    let asks = width(&mut left.iter().map(|(_, asks, _)| asks));
+    left.iter()
+        .map(|(label, ask, tier)| format!("{label:labels$}{ask:asks$} -> {tier}\n"))
+        .collect()
+}
+
+fn residual_json(policy: &Policy, files: &SourceSet, rest: &Residual) -> serde_json::Value {
+    let rules: Vec<serde_json::Value> = rest
+        .rules
+        .iter()
+        .map(|one| {
+            let rule = policy.rules().get(usize::from(one.rule.0));
+            json!({
+                "rule": one.name,
+                "file": rule.map_or("", |rule| files.name(rule.span.file)),
+                "line": one.line,
+                "tier": policy.tier(one.tier).map(|tier| &tier.name),
+                "when": one.text,
+            })
+        })
+        .collect();
+    json!({ "rules": rules })
 }
 
 /// The verdict in words.

@@ -15,7 +15,7 @@ use crate::eval::{Explanation, explain};
 use crate::source::SourceSet;
 
 /// As many members of one set are named; then they are counted.
-const MEMBERS_SHOWN: usize = 6;
+const MEMBERS_SHOWN: usize = 4;
 
 /// What the policies came to together.
 #[derive(Default)]
