@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::policy::{self, Examined, count, title};
 use super::{Exit, Format, Terminal, watching};
 use crate::check::kernel::{self, Version};
+use crate::check::overlaps;
 use crate::diag::{self, Diagnostic, RenderOptions, Severity, visible};
 use crate::plan::{Cost, Placement, cost};
 
@@ -20,6 +21,7 @@ Examples:
   edict check --format json --deny-warnings /etc/edict/policy.edict
   edict check --watch policies/desktop
   edict check --kernel 6.16 --cost policies/desktop
+  edict check --overlaps policies/desktop
   generate-policy | edict check -
 
 A directory stands for the `policy.edict` in it, `-` for standard input. What
@@ -37,6 +39,9 @@ pub(super) struct CheckArgs {
     /// Check for what a kernel of this version lacks, as `6.16`
     #[arg(long, value_name = "VERSION", value_parser = version)]
     kernel: Option<Version>,
+    /// Warn of rules for different tiers that the same task meets, with such a task
+    #[arg(long)]
+    overlaps: bool,
     /// Say what the policy costs: room in a bank, look-ups, questions to the agent
     #[arg(long)]
     cost: bool,
@@ -135,6 +140,9 @@ fn complete(args: &CheckArgs, examined: &Examined) -> Vec<Diagnostic> {
     all.extend(unready.map(|diagnostic| diagnostic.severity(Severity::Note)));
     if let Some(version) = args.kernel {
         all.extend(kernel::lacking(&built.policy, version));
+    }
+    if args.overlaps {
+        all.extend(overlaps(&built.policy));
     }
     all
 }

@@ -2,24 +2,16 @@
 
 use serde_json::{Value as Json, json};
 
-use super::task::written;
-use crate::check::{Attribute, Type, Value};
+use crate::check::{Attribute, Type, Value, task_text};
 use crate::eval::Task;
 
 /// A task as `--task` takes it: `comm=nginx nice=-5`.
 pub(super) fn describe(task: &Task) -> String {
-    task.values()
-        .map(|(attribute, value)| format!("{attribute}={}", value_text(attribute, value)))
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
-fn value_text(attribute: Attribute, value: &Value) -> String {
-    match value {
-        Value::Text(text) => written(text),
-        Value::Number(value) => number_text(attribute, *value),
-        Value::Truth(truth) => truth.to_string(),
-    }
+    let values = task.values();
+    let values: Vec<_> = values
+        .map(|(attribute, value)| (attribute, value.clone()))
+        .collect();
+    task_text(&values)
 }
 
 /// A number with the unit of its attribute, nothing rounded.

@@ -82,7 +82,7 @@ fn divided(name: &str, value: &str) -> Option<String> {
 }
 
 /// A value as it can be written behind `=`.
-pub(super) fn written(value: &str) -> String {
+fn written(value: &str) -> String {
     let is_plain = !value.is_empty()
         && !value.starts_with(['"', '\''])
         && !value.contains(char::is_whitespace);

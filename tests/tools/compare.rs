@@ -86,6 +86,48 @@ fn tasks_that_would_move_are_counted() {
 }
 
 #[test]
+fn without_a_snapshot_a_task_is_found_for_each_pair_of_rules() {
+    let desk = desk();
+    let args = ["diff", "good.edict", "new.edict"];
+    golden("diff-witnesses.txt", &desk.run(&args).done());
+    let document = desk.json(&args, 0);
+    assert_eq!(document["complete"], true);
+    let witnesses = document["witnesses"].as_array().unwrap();
+    assert!(witnesses.len() >= 3);
+    for witness in witnesses {
+        let task = witness["task"].as_str().unwrap();
+        for (policy, tier, rule) in [
+            ("good.edict", "from", "old_rule"),
+            ("new.edict", "to", "new_rule"),
+        ] {
+            let said = desk.json(&["eval", policy, "--task", task], 0);
+            assert_eq!(said["tier"], witness[tier], "{task}");
+            assert_eq!(said["rule"], witness[rule], "{task}");
+        }
+        assert_ne!(witness["from"], witness["to"]);
+    }
+}
+
+#[test]
+fn overlaps_are_shown_with_a_task_that_meets_both() {
+    let desk = desk();
+    let document = desk.json(&["check", "--overlaps", "good.edict"], 0);
+    let first = &document["diagnostics"][0];
+    assert_eq!(first["code"], "W0204");
+    assert_eq!(first["severity"], "warning");
+    let help = first["help"].as_str().unwrap();
+    let task = help.split('`').nth(1).unwrap();
+    let said = desk.json(&["eval", "good.edict", "--task", task], 0);
+    assert_eq!(said["rule"], "edge", "the upper rule decides: {task}");
+    let denied = ["check", "--overlaps", "--deny-warnings", "good.edict"];
+    assert_eq!(desk.run(&denied).code, 3);
+    assert_eq!(
+        desk.run(&["check", "--deny-warnings", "good.edict"]).code,
+        0
+    );
+}
+
+#[test]
 fn a_snapshot_of_this_machine_can_be_used_at_once() {
     let desk = desk();
     desk.run(&["snapshot", "--seconds", "0", "-o", "live.json"]);

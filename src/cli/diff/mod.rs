@@ -6,6 +6,7 @@
 
 mod moves;
 mod settings;
+mod witnesses;
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -21,6 +22,7 @@ use crate::diag::{Code, Diagnostic, FileId, Files, Span, shown, visible};
 use crate::hooks::snapshot::{Malformed, Snapshot};
 use moves::Moves;
 use settings::Settings;
+use witnesses::Witnesses;
 
 /// Say what another policy would change: tiers, and which tasks would move
 #[derive(Debug, Args)]
@@ -33,7 +35,8 @@ Examples:
 
 With a snapshot (`edict snapshot -o now.json`) both policies are asked about
 every task in it: which would move from which tier to which, and how much of
-the CPU time of the window they used.
+the CPU time of the window they used. Without one, each pair of rules that decide
+differently is shown with a task that `edict eval --task` takes.
 
 Exits with 0 whether or not the policies differ; with --exit-code a difference
 is exit code 2. How a policy is written makes no difference, nor do the names of
@@ -83,6 +86,10 @@ pub(super) fn run(args: &DiffArgs, terminal: &Terminal) -> Exit {
         moves: snapshot
             .as_ref()
             .map(|snapshot| Moves::between(&old.policy, &new.policy, snapshot)),
+        witnesses: match snapshot {
+            Some(_) => None,
+            None => Some(Witnesses::between(&old.policy, &new.policy)),
+        },
         snapshot,
         old,
         new,
@@ -181,11 +188,14 @@ struct Difference<'a> {
     settings: Settings,
     snapshot: Option<Snapshot>,
     moves: Option<Moves>,
+    witnesses: Option<Witnesses>,
 }
 
 impl Difference<'_> {
     fn is_any(&self) -> bool {
-        self.settings.is_any() || self.moves.as_ref().is_some_and(Moves::is_any)
+        self.settings.is_any()
+            || self.moves.as_ref().is_some_and(Moves::is_any)
+            || self.witnesses.as_ref().is_some_and(Witnesses::is_any)
     }
 
     fn document(&self) -> Value {
@@ -210,6 +220,8 @@ impl Difference<'_> {
             })),
             "moved": self.moves.as_ref().map(Moves::totals),
             "moves": self.moves.as_ref().map(Moves::document),
+            "witnesses": self.witnesses.as_ref().map(Witnesses::document),
+            "complete": self.witnesses.as_ref().is_none_or(Witnesses::complete),
         })
     }
 
@@ -231,6 +243,9 @@ impl Difference<'_> {
         out.push_str(&self.settings.picture(terminal));
         if let (Some(moves), Some(snapshot)) = (&self.moves, &self.snapshot) {
             out.push_str(&moves.picture(terminal, snapshot));
+        }
+        if let Some(witnesses) = &self.witnesses {
+            out.push_str(&witnesses.picture(terminal));
         }
         if terminal.format() == Format::Human && !self.is_any() {
             out.push_str(&match &self.snapshot {
