@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::attribute::{About, Attribute, Type};
 use super::blocks::given_twice;
+use super::lines::LineNumbers;
 use super::literals::{self, bare_number};
 use super::misfit::unknown_attribute;
 use super::policy::{Rule, RuleId, TestCase, Value};
@@ -13,14 +14,14 @@ use super::titles::{first_word, text_title};
 use super::types;
 use super::values::other_truth;
 use super::{tier_id, units};
-use crate::diag::{Code, Diagnostic, Files, Lines, Span, shown};
+use crate::diag::{Code, Diagnostic, Span, shown};
 use crate::syntax::ast::{self, Block, Expect, Expr, Name, Statement};
 
 /// Tests of a policy.
 pub const MOST_TESTS: usize = 4_096;
 
 /// What typing tests needs to know.
-pub(super) struct Cases<'a> {
+pub(super) struct Cases<'a, 't> {
     pub(super) scope: &'a mut Scope,
     pub(super) sink: &'a mut Sink,
     pub(super) tiers: &'a [&'a str],
@@ -28,15 +29,14 @@ pub(super) struct Cases<'a> {
     pub(super) rules: &'a [&'a Rule],
     /// What every rule is called, even a wrong one.
     pub(super) named: &'a BTreeSet<String>,
-    pub(super) files: &'a dyn Files,
+    pub(super) lines: &'a mut LineNumbers<'t>,
 }
 
-impl Cases<'_> {
+impl Cases<'_, '_> {
     /// Types every test; those that are wrong are left out.
     pub(super) fn cases(&mut self, blocks: &[&Block]) -> Vec<TestCase> {
         let mut names: BTreeMap<&str, Span> = BTreeMap::new();
         let mut cases = Vec::new();
-        let mut lines: BTreeMap<_, Lines<'_>> = BTreeMap::new();
         for (index, block) in blocks.iter().enumerate() {
             if index == MOST_TESTS {
                 self.sink.push(
@@ -52,12 +52,7 @@ impl Cases<'_> {
             {
                 self.sink.push(twice("test", name, at, first));
             }
-            let file = block.word.span().file;
-            let files = self.files;
-            let lines = lines
-                .entry(file)
-                .or_insert_with(|| Lines::new(files.text(file)));
-            let line = lines.position(block.word.span().start as usize).line;
+            let line = self.lines.of(block.word.span());
             let case = self.case(block, title.map_or("", |(name, _)| name), line);
             cases.extend(case.filter(|_| title.is_some()));
         }

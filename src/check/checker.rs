@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::blocks::{Blocks, tier_id};
 use super::cases::Cases;
 use super::limits::MOST_TIERS;
+use super::lines::LineNumbers;
 use super::others::Head;
 use super::policy::{Model, Policy, Rule, Tier};
 use super::rules::{self, Groups, MOST_GROUPS, Rules};
@@ -407,7 +408,8 @@ impl<'a> Checker<'a> {
         let learn = first("learn").and_then(|block| blocks.learn(block));
         let (unready, settings) = (blocks.unready, blocks.settings);
 
-        let rules = self.rules(&group_blocks, &names, files);
+        let mut lines = LineNumbers::new(files);
+        let rules = self.rules(&group_blocks, &names, &mut lines);
         let tests = self.of("test");
         let typed: Vec<&Rule> = rules.rules.iter().map(|typed| &typed.rule).collect();
         let tests = Cases {
@@ -416,7 +418,7 @@ impl<'a> Checker<'a> {
             tiers: &names,
             rules: &typed,
             named: &rules.named,
-            files,
+            lines: &mut lines,
         }
         .cases(&tests);
         if self.sink.has_errors() {
@@ -480,7 +482,7 @@ impl<'a> Checker<'a> {
         &mut self,
         group_blocks: &[(&'a Block, &'a Name)],
         names: &[&'a str],
-        files: &'a dyn Files,
+        lines: &mut LineNumbers<'a>,
     ) -> Rules {
         let groups: Groups<'a> = group_blocks
             .iter()
@@ -491,13 +493,13 @@ impl<'a> Checker<'a> {
         let blocks = self.blocks.get("rules").cloned().unwrap_or_default();
         let mut typed: Option<Rules> = None;
         for block in blocks {
-            let rules = rules::rules(block, files, &groups, names, scope, sink);
+            let rules = rules::rules(block, lines, &groups, names, scope, sink);
             typed.get_or_insert(rules);
         }
         let typed = typed.unwrap_or_default();
         for (name, block) in &groups {
             if !typed.placed.contains(*name) {
-                rules::examine(block, files, &groups, names, scope, sink);
+                rules::examine(block, lines, &groups, names, scope, sink);
             }
         }
         typed.complain_of_reach(names, sink);

@@ -20,6 +20,7 @@ mod complain;
 mod conditions;
 pub mod kernel;
 mod limits;
+mod lines;
 mod literals;
 mod looks;
 mod misfit;

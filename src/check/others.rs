@@ -246,7 +246,9 @@ impl Blocks<'_> {
                 return false;
             };
             count += 1;
-            rules.extend(blocks.balance_rule(rule));
+            if count <= MOST_BALANCE_RULES {
+                rules.extend(blocks.balance_rule(rule));
+            }
             true
         });
         if count > MOST_BALANCE_RULES {

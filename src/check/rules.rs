@@ -10,11 +10,12 @@ use super::attribute::Attribute;
 use super::blocks::tier_id;
 use super::conditions::Conditions;
 use super::limits::{self, MOST_CLAUSES, MOST_RULES};
+use super::lines::LineNumbers;
 use super::policy::{Rule, TierId};
 use super::scope::{Scope, proper, unknown_tier};
 use super::sink::{Sink, meant};
 use super::titles::first_word;
-use crate::diag::{Code, Diagnostic, FileId, Files, Lines, Span, shown};
+use crate::diag::{Code, Diagnostic, Span, shown};
 use crate::syntax::ast::{self, Block, Operator, Statement, Use};
 
 /// Groups that a policy may have.
@@ -49,13 +50,12 @@ pub(super) type Groups<'a> = BTreeMap<&'a str, &'a Block>;
 
 /// What typing rules needs to know.
 pub(super) struct Walk<'a, 'c> {
-    pub(super) files: &'a dyn Files,
     pub(super) groups: &'c Groups<'a>,
     pub(super) tiers: &'c [&'a str],
     pub(super) scope: &'c mut Scope,
     pub(super) sink: &'c mut Sink,
     out: Rules,
-    lines: BTreeMap<FileId, Lines<'a>>,
+    lines: &'c mut LineNumbers<'a>,
     examined: HashSet<(Attribute, String, Operator)>,
     /// The `use` that placed a group.
     placed: BTreeMap<&'a str, Span>,
@@ -70,13 +70,13 @@ pub(super) struct Walk<'a, 'c> {
 /// Types the rules of a policy, groups and all.
 pub(super) fn rules<'a>(
     block: &'a Block,
-    files: &'a dyn Files,
+    lines: &mut LineNumbers<'a>,
     groups: &Groups<'a>,
     tiers: &[&'a str],
     scope: &mut Scope,
     sink: &mut Sink,
 ) -> Rules {
-    let mut walk = Walk::new(files, groups, tiers, scope, sink);
+    let mut walk = Walk::new(lines, groups, tiers, scope, sink);
     walk.statements(block);
     match (walk.otherwise, walk.last) {
         (None, last) => walk.sink.push(
@@ -105,7 +105,7 @@ pub(super) fn rules<'a>(
 /// Types the rules of a group that nothing places, to find what is wrong in them.
 pub(super) fn examine<'a>(
     block: &'a Block,
-    files: &'a dyn Files,
+    lines: &mut LineNumbers<'a>,
     groups: &Groups<'a>,
     tiers: &[&'a str],
     scope: &mut Scope,
@@ -113,7 +113,7 @@ pub(super) fn examine<'a>(
 ) -> Rules {
     // It is not in the tables of the classifier.
     let budget = std::mem::take(&mut scope.budget);
-    let mut walk = Walk::new(files, groups, tiers, scope, sink);
+    let mut walk = Walk::new(lines, groups, tiers, scope, sink);
     if let Some(name) = block.titles.first() {
         walk.open.push(name.text());
     }
@@ -125,20 +125,19 @@ pub(super) fn examine<'a>(
 
 impl<'a, 'c> Walk<'a, 'c> {
     fn new(
-        files: &'a dyn Files,
+        lines: &'c mut LineNumbers<'a>,
         groups: &'c Groups<'a>,
         tiers: &'c [&'a str],
         scope: &'c mut Scope,
         sink: &'c mut Sink,
     ) -> Self {
         Self {
-            files,
+            lines,
             groups,
             tiers,
             scope,
             sink,
             out: Rules::default(),
-            lines: BTreeMap::new(),
             examined: HashSet::new(),
             placed: BTreeMap::new(),
             open: Vec::new(),
@@ -236,19 +235,10 @@ impl<'a, 'c> Walk<'a, 'c> {
         self.open.pop();
     }
 
-    fn line(&mut self, span: Span) -> u32 {
-        let files = self.files;
-        let lines = self
-            .lines
-            .entry(span.file)
-            .or_insert_with(|| Lines::new(files.text(span.file)));
-        lines.position(span.start as usize).line
-    }
-
     /// What a rule is called: `edge`, `line 7`, `otherwise`, and in a group
     /// `web.edge`, `web line 7`.
     fn called(&mut self, rule: &ast::Rule) -> String {
-        let line = self.line(rule.place.0);
+        let line = self.lines.of(rule.place.0);
         let group = self.open.last();
         match (&rule.label, group) {
             (Some(label), Some(group)) => format!("{group}.{}", label.text),
@@ -320,7 +310,7 @@ impl<'a, 'c> Walk<'a, 'c> {
         let Some(tier) = tier else {
             return;
         };
-        let line = self.line(span);
+        let line = self.lines.of(span);
         let at = when.as_ref().map_or(span, |(_, at)| *at);
         self.out.rules.push(Typed {
             rule: Rule {
