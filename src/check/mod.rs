@@ -43,6 +43,7 @@ mod units;
 mod values;
 mod wording;
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use crate::diag::{Code, Diagnostic, FileId, Files, Span};
@@ -119,6 +120,32 @@ pub fn check_texts(texts: &[(&str, &str)]) -> Checked {
     compile(|find| SourceSet::in_memory(texts, find))
 }
 
+/// Whether a diagnostic is about its own place only: it would be the same if
+/// something else in the policy were not broken. What is missing, unknown or not
+/// used may be so for what is broken, unless it is nearly something known.
+fn stands_alone(diagnostic: &Diagnostic) -> bool {
+    let code = diagnostic.code;
+    let kind = code.as_str();
+    let misspelt = diagnostic
+        .help
+        .as_deref()
+        .is_some_and(|help| help.starts_with("did you mean"));
+    code != Code::E0313
+        && ((misspelt && matches!(code, Code::E0202 | Code::E0208))
+            || kind.starts_with("E03")
+            || matches!(
+                code,
+                Code::E0201
+                    | Code::E0206
+                    | Code::E0207
+                    | Code::E0213
+                    | Code::E0219
+                    | Code::E0221
+                    | Code::E0222
+                    | Code::E0225
+            ))
+}
+
 fn compile(
     load: impl FnOnce(source::FindIncludes<'_>) -> Result<SourceSet, source::Failure>,
 ) -> Checked {
@@ -138,17 +165,30 @@ fn compile(
     };
     let unread = !diagnostics.is_empty();
     let mut broken = false;
-    for (_, outcome) in &mut parsed {
+    let mut mendable: Vec<FileId> = Vec::new();
+    for (file, outcome) in &mut parsed {
         broken |= outcome.ast.is_none();
+        // Only where a piece of the text is what is wrong, the rest is worth a look.
+        if outcome.ast.is_none() && outcome.diagnostics.iter().any(|d| d.code == Code::E0101) {
+            mendable.push(*file);
+        }
         diagnostics.append(&mut outcome.diagnostics);
     }
-    if unread || broken {
-        return Checked {
-            files,
-            diagnostics,
-            policy: None,
-            transient,
-        };
+    if broken && !unread {
+        for (file, outcome) in &mut parsed {
+            let text = files.text(*file);
+            if mendable.contains(file) && Form::of(files.name(*file), text) == Form::Native {
+                let (ast, more) = syntax::salvage(*file, text);
+                outcome.ast = ast;
+                diagnostics.extend(more);
+            }
+        }
+        // What was found before is found again on the way.
+        let mut seen = HashSet::new();
+        diagnostics.retain(|d| {
+            let place = d.labels.first().map(|label| label.span);
+            seen.insert((d.code, place))
+        });
     }
     let asts: Vec<Ast> = files
         .order()
@@ -158,7 +198,14 @@ fn compile(
             parsed.swap_remove(at).1.ast
         })
         .collect();
-    let (policy, found) = check(&asts, &files);
+    let (policy, mut found) = if unread {
+        (None, Vec::new())
+    } else {
+        check(&asts, &files)
+    };
+    if broken {
+        found.retain(stands_alone);
+    }
     // What is said of a literal that was refused follows from that.
     let refused: Vec<Span> = diagnostics
         .iter()

@@ -19,6 +19,7 @@ pub mod fmt;
 mod guess;
 mod native;
 pub mod print;
+mod salvage;
 mod scan;
 pub mod yaml;
 
@@ -26,6 +27,7 @@ use crate::diag::{Code, Diagnostic, FileId};
 use crate::source::Include;
 
 pub use ast::Ast;
+pub use salvage::salvage;
 
 /// How deep brackets and operators may be nested.
 pub const MOST_NESTED: usize = 64;

@@ -11,7 +11,7 @@ use crate::diag::{Code, Diagnostic, FileId, Span};
 
 /// What can be seen without knowing the grammar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mark {
+pub(super) enum Mark {
     Open(u8),
     Close(u8),
     /// A text that does not end on its line.
@@ -24,7 +24,7 @@ enum Mark {
 
 /// Walks over the text, without comments and texts, and tells each mark with its
 /// offset; stops when told `false`.
-fn walk(text: &str, mut tell: impl FnMut(usize, Mark) -> bool) {
+pub(super) fn walk(text: &str, mut tell: impl FnMut(usize, Mark) -> bool) {
     let bytes = text.as_bytes();
     let byte = |at: usize| bytes.get(at).copied();
     let to_end_of_line = |from: usize| {
