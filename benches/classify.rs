@@ -23,7 +23,7 @@ mod support;
 use std::fmt::Write as _;
 use std::time::Instant;
 
-use edict::check::check_text;
+use edict::check::{Attribute, check_text};
 use edict::eval::{Task, evaluate};
 use edict::{image, plan};
 use support::facts::Facts;

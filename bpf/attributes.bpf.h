@@ -10,10 +10,13 @@
  *
  * There is no hook for renaming, nice, setuid or moving between cgroups: each
  * attribute that the policy uses costs one comparison per enqueue instead, so
- * that no change is lost and none is raced. A program is the same while the
- * exec_id of its process is; its row, like that of a cgroup, is told by the
- * agent and is unknown until then. Asking twice is not needed: the question is
- * sent once for each generation and execution.
+ * that no change is lost and none is raced. A fingerprint is taken before the
+ * facts: what changes in between makes the next enqueue look again.
+ *
+ * What the kernel cannot evaluate is told by the agent, and is unknown until
+ * then: for a process as long as its exec_id is the same, for cgroups, users
+ * and patterns on names by what they are, for the machine as a whole once a
+ * second. A question is sent once for each generation and thing.
  *
  * Nothing here sleeps, and nothing here may run where sleeping is possible:
  * agents wait for RCU readers before they refill a bank.
@@ -22,7 +25,6 @@
 #define EDICT_ATTRIBUTES_BPF_H
 
 #include "tables.bpf.h"
-#include "lottery.bpf.h"
 
 #define EDICT_BANK(index)                                                   \
 	({                                                                  \
@@ -31,11 +33,29 @@
 	})
 
 #include "classify.bpf.h"
+#include "behaviour.bpf.h"
 
-enum {
-	EDICT_SAMPLES = 8, /* until an average is known */
-	EDICT_AVERAGE_SHIFT = 3,
-};
+/* What each reading serves. */
+#define EDICT_USES_COMM (EDICT_USES(EDICT_ATTR_COMM) | EDICT_USES(EDICT_SLOT_COMM_PATTERNS))
+#define EDICT_USES_PARENT_COMM \
+	(EDICT_USES(EDICT_ATTR_PARENT_COMM) | EDICT_USES(EDICT_SLOT_PARENT_COMM_PATTERNS))
+#define EDICT_USES_PARENT (EDICT_USES_PARENT_COMM | EDICT_USES(EDICT_ATTR_PPID))
+#define EDICT_USES_IDS                                                    \
+	(EDICT_USES(EDICT_ATTR_PID) | EDICT_USES(EDICT_ATTR_TGID) |       \
+	 EDICT_USES(EDICT_ATTR_GROUP_LEADER))
+#define EDICT_USES_EUID (EDICT_USES(EDICT_ATTR_UID) | EDICT_USES(EDICT_ATTR_USER))
+#define EDICT_USES_PROCESS (EDICT_USES(EDICT_ATTR_EXE) | EDICT_USES(EDICT_ATTR_CMDLINE))
+#define EDICT_USES_CGROUP                                                  \
+	(EDICT_USES(EDICT_ATTR_CGROUP) | EDICT_USES(EDICT_ATTR_CONTAINER) | \
+	 EDICT_USES(EDICT_ATTR_UNIT))
+#define EDICT_USES_PLACE (EDICT_USES(EDICT_ATTR_LLC) | EDICT_USES(EDICT_ATTR_NODE))
+#define EDICT_USES_SYSTEM (((1ULL << EDICT_SYSTEM_ROWS) - 1) << EDICT_SYSTEM_FIRST)
+#define EDICT_USES_TOLD                                                    \
+	(EDICT_USES_CGROUP | EDICT_USES(EDICT_ATTR_USER) |                 \
+	 EDICT_USES(EDICT_SLOT_COMM_PATTERNS) |                            \
+	 EDICT_USES(EDICT_SLOT_PARENT_COMM_PATTERNS))
+/* Beside the slots: whether to ask for what is not known. */
+#define EDICT_ASK (1ULL << 63)
 
 static __always_inline struct edict_task *edict_task_of(struct task_struct *p)
 {
@@ -53,25 +73,13 @@ static __always_inline struct edict_counters *edict_count_in(u64 active)
  * Global functions: verified once, by themselves. Inlined into their callers
  * the classifier takes the verifier past its limit.
  */
-__noinline int edict_classify(const struct edict_facts *facts __arg_nonnull, u32 index)
+__noinline int edict_classify(struct edict_facts *facts __arg_nonnull, u32 index)
 {
 	struct edict_bank *bank = EDICT_BANK(index);
 
 	if (!bank)
 		return -1;
 	return edict_classify_in(bank, facts);
-}
-
-/* The row of a number: only the two that change by themselves are asked for. */
-__noinline int edict_row_of(u32 index, u32 attr, s64 value)
-{
-	struct edict_bank *bank = EDICT_BANK(index);
-
-	if (!bank)
-		return -1;
-	if (attr == EDICT_ATTR_RUNTIME_AVG)
-		return edict_number_row(bank, &bank->head.attr[EDICT_ATTR_RUNTIME_AVG], value);
-	return edict_number_row(bank, &bank->head.attr[EDICT_ATTR_WAKE_RATE], value);
 }
 
 static __always_inline u64 edict_cgroup_id(struct task_struct *p)
@@ -85,10 +93,45 @@ static __always_inline u32 edict_euid(struct task_struct *p)
 	return p->real_cred->euid.val;
 }
 
-/* Whether the agent will hear of it. */
-static __always_inline bool edict_tell(u64 active, u32 kind, u32 pid, u64 id, u64 started)
+static __always_inline u32 edict_egid(struct task_struct *p)
 {
-	struct edict_event event = { .kind = kind, .pid = pid, .id = id, .started = started };
+	return p->real_cred->egid.val;
+}
+
+/* The innermost pid namespace, as /proc/PID/ns/pid numbers it. */
+static __always_inline u32 edict_pid_namespace(struct task_struct *p)
+{
+	struct pid *pid = BPF_CORE_READ(p, thread_pid);
+	u32 level = BPF_CORE_READ(pid, level);
+	struct upid innermost = {};
+
+	bpf_probe_read_kernel(&innermost, sizeof(innermost),
+			      (void *)pid + bpf_core_field_offset(struct pid, numbers) +
+				      level * sizeof(innermost));
+	return BPF_CORE_READ(innermost.ns, ns.inum);
+}
+
+/* The name of the parent process: that of its first thread. */
+static __always_inline void edict_parent_comm(struct task_struct *p, u64 comm[2])
+{
+	struct task_struct *leader = p->real_parent->group_leader;
+
+	bpf_probe_read_kernel(comm, EDICT_COMM_LEN, leader->comm);
+}
+
+static __always_inline struct edict_place edict_place_of(struct task_struct *p)
+{
+	struct edict_place nowhere = {}, *place;
+	u32 cpu = scx_bpf_task_cpu(p);
+
+	place = bpf_map_lookup_elem(&edict_places, &cpu);
+	return place ? *place : nowhere;
+}
+
+/* Whether the agent will hear of it. */
+static __always_inline bool edict_tell(u64 active, u32 kind, u32 pid, u64 first, u64 second)
+{
+	struct edict_event event = { .kind = kind, .pid = pid, .word = { first, second } };
 	struct edict_counters *counters;
 
 	if (!bpf_ringbuf_output(&edict_events, &event, sizeof(event), 0))
@@ -99,7 +142,8 @@ static __always_inline bool edict_tell(u64 active, u32 kind, u32 pid, u64 id, u6
 	return false;
 }
 
-static __always_inline u32 edict_exe_row(struct task_struct *p, u64 active, bool ask)
+/* The rows of the task's process, if the agent has told them for this execution. */
+static __always_inline struct edict_exe *edict_exe_of(struct task_struct *p, u64 active, bool ask)
 {
 	u32 index = EDICT_BANK_INDEX(active);
 	struct task_struct *leader;
@@ -107,148 +151,245 @@ static __always_inline u32 edict_exe_row(struct task_struct *p, u64 active, bool
 	u64 exec_id;
 
 	if (p->flags & PF_KTHREAD)
-		return EDICT_ROW_UNKNOWN;
+		return NULL;
 	leader = p->group_leader;
 	exec_id = leader->self_exec_id;
 	exe = bpf_task_storage_get(&edict_exes, leader, 0, 0);
 	if (exe && exe->exec_id == exec_id) {
 		if (exe->generation[index] == EDICT_GENERATION(active))
-			return exe->row[index];
+			return exe;
 		if (exe->asked == active)
-			return EDICT_ROW_UNKNOWN;
+			return NULL;
 	}
 	if (!ask)
-		return EDICT_ROW_UNKNOWN;
+		return NULL;
 	if (exe && exe->exec_id != exec_id) {
 		exe->exec_id = exec_id;
 		exe->generation[0] = 0;
 		exe->generation[1] = 0;
 		exe->asked = 0;
 	}
-	if (edict_tell(active, EDICT_EVENT_EXE, leader->pid, exec_id, leader->start_boottime) &&
+	if (edict_tell(active, EDICT_EVENT_PROCESS, leader->pid, exec_id,
+		       leader->start_boottime) &&
 	    exe)
 		exe->asked = active;
-	return EDICT_ROW_UNKNOWN;
+	return NULL;
 }
 
-static __always_inline u32 edict_cgroup_row(u64 id, u64 active, bool ask)
+/* Asks for the rows of a key. The answer comes after the mark, and replaces it. */
+static __always_inline void edict_ask(u32 kind, u64 low, u64 high, u64 active)
 {
-	struct edict_cgroup_key key = { .id = id, .bank = EDICT_BANK_INDEX(active) };
-	struct edict_cgroup_row *row = bpf_map_lookup_elem(&edict_cgroups, &key);
+	struct edict_told_key key = {
+		.kind = kind,
+		.bank = EDICT_BANK_INDEX(active),
+		.word = { low, high },
+	};
+	struct edict_told asked = {
+		.generation = EDICT_GENERATION(active),
+		.row = { EDICT_ROW_UNKNOWN, EDICT_ROW_UNKNOWN, EDICT_ROW_UNKNOWN },
+	};
 
-	if (row && row->generation == EDICT_GENERATION(active))
-		return row->row;
-	if (ask)
-		edict_tell(active, EDICT_EVENT_CGROUP, 0, id, 0);
-	return EDICT_ROW_UNKNOWN;
+	if (bpf_map_update_elem(&edict_told_rows, &key, &asked, BPF_ANY))
+		return;
+	if (!edict_tell(active, EDICT_EVENT_TOLD + kind, 0, low, high))
+		bpf_map_delete_elem(&edict_told_rows, &key);
 }
 
-/* Wake-ups per second; falls while the task does not wake. */
-static __always_inline u64 edict_wake_rate(const struct edict_task *t, u64 now)
+static __always_inline void edict_take_row(struct edict_facts *facts, u32 slot, u32 row)
 {
-	u64 interval = t->wake_interval_ns, since = now - t->woke_at;
-
-	if ((s64)since > 0 && since > interval)
-		interval = since;
-	return 1000000000ULL / (interval ? interval : 1);
+	facts->value[slot] = row;
+	if (row != EDICT_ROW_UNKNOWN)
+		facts->known |= EDICT_USES(slot);
 }
 
-/* The row of a behaviour in the bank, or unknown. */
-static __always_inline u32 edict_behaviour_row(const struct edict_task *t, u32 index, u32 attr,
-					       u64 now)
+/* Takes the rows that the agent has told for a key; may ask for them. */
+__noinline int edict_take_told(struct edict_facts *facts __arg_nonnull, u64 kind_and_ask, u64 low,
+			       u64 high, u64 active)
 {
-	if (attr == EDICT_ATTR_RUNTIME_AVG)
-		return t->bursts >= EDICT_SAMPLES ?
-			       (u32)edict_row_of(index, attr, t->burst_avg_ns) :
-			       EDICT_ROW_UNKNOWN;
-	return t->wakes >= EDICT_SAMPLES ?
-		       (u32)edict_row_of(index, attr, edict_wake_rate(t, now)) :
-		       EDICT_ROW_UNKNOWN;
-}
+	struct edict_told_key key = {
+		.kind = (u32)kind_and_ask,
+		.bank = EDICT_BANK_INDEX(active),
+		.word = { low, high },
+	};
+	struct edict_told *told = bpf_map_lookup_elem(&edict_told_rows, &key);
 
-/* What is known about a task's behaviour; a global function, see above. */
-__noinline int edict_behaviour_of(const struct edict_task *t __arg_nonnull,
-				  struct edict_facts *facts __arg_nonnull, u64 now)
-{
-	u32 known = 0;
-
-	if (t->bursts >= EDICT_SAMPLES) {
-		facts->number[EDICT_ATTR_RUNTIME_AVG] = t->burst_avg_ns;
-		known |= 1U << EDICT_ATTR_RUNTIME_AVG;
+	if (!told || told->generation != EDICT_GENERATION(active)) {
+		if (kind_and_ask & EDICT_ASK)
+			edict_ask(key.kind, low, high, active);
+		return 0;
 	}
-	if (t->wakes >= EDICT_SAMPLES) {
-		facts->number[EDICT_ATTR_WAKE_RATE] = edict_wake_rate(t, now);
-		known |= 1U << EDICT_ATTR_WAKE_RATE;
+	switch (key.kind) {
+	case EDICT_TOLD_CGROUP:
+		edict_take_row(facts, EDICT_ATTR_CGROUP, told->row[0]);
+		edict_take_row(facts, EDICT_ATTR_CONTAINER, told->row[1]);
+		edict_take_row(facts, EDICT_ATTR_UNIT, told->row[2]);
+		break;
+	case EDICT_TOLD_USER:
+		edict_take_row(facts, EDICT_ATTR_USER, told->row[0]);
+		break;
+	case EDICT_TOLD_COMM:
+		edict_take_row(facts, EDICT_SLOT_COMM_PATTERNS, told->row[0]);
+		break;
+	case EDICT_TOLD_PARENT_COMM:
+		edict_take_row(facts, EDICT_SLOT_PARENT_COMM_PATTERNS, told->row[0]);
+		break;
 	}
-	return known;
+	return 0;
 }
 
-static __always_inline void edict_facts_of(struct task_struct *p, const struct edict_task *t,
-					   u64 active, u32 uses, u64 now, bool ask,
-					   struct edict_facts *facts)
+static __always_inline void edict_take_system(struct edict_facts *facts, u64 active)
 {
-	u32 known = (1U << EDICT_ATTR_COMM) | (1U << EDICT_ATTR_NICE) | (1U << EDICT_ATTR_UID) |
-		    (1U << EDICT_ATTR_KTHREAD);
-	u32 row;
+	u32 index = EDICT_BANK_INDEX(active), i;
+	struct edict_system *system = bpf_map_lookup_elem(&edict_systems, &index);
 
-	/* The kernel pads a comm with NUL, and so do the keys of the bank. */
-	bpf_probe_read_kernel(facts->comm, sizeof(facts->comm), p->comm);
-	facts->number[EDICT_ATTR_NICE] = p->static_prio - 120;
-	facts->number[EDICT_ATTR_UID] = edict_euid(p);
-	facts->number[EDICT_ATTR_KTHREAD] = !!(p->flags & PF_KTHREAD);
-	if (uses & (1U << EDICT_ATTR_EXE)) {
-		row = edict_exe_row(p, active, ask);
-		facts->row[EDICT_ATTR_EXE] = row;
-		if (row != EDICT_ROW_UNKNOWN)
-			known |= 1U << EDICT_ATTR_EXE;
+	if (!system || system->generation != EDICT_GENERATION(active))
+		return;
+	for (i = 0; i < EDICT_SYSTEM_ROWS; i++)
+		edict_take_row(facts, EDICT_SYSTEM_FIRST + i, system->row[i]);
+}
+
+#define EDICT_FACT(slot, what)                    \
+	do {                                      \
+		if (uses & EDICT_USES(slot)) {    \
+			facts->value[slot] = what; \
+			known |= EDICT_USES(slot); \
+		}                                 \
+	} while (0)
+
+/* Reads what `uses` wants, and no more: each reading has its price. */
+static __always_inline void edict_read_facts(struct task_struct *p, struct edict_facts *facts,
+					     u64 active, u64 uses, u64 now)
+{
+	u64 ask = uses & EDICT_ASK, known = 0;
+
+	facts->known = 0;
+	if (uses & EDICT_USES_COMM) {
+		/* The kernel pads a comm with NUL, and so do the keys of the bank. */
+		bpf_probe_read_kernel(facts->comm, sizeof(facts->comm), p->comm);
+		known |= EDICT_USES(EDICT_ATTR_COMM);
 	}
-	if (uses & (1U << EDICT_ATTR_CGROUP)) {
-		row = edict_cgroup_row(edict_cgroup_id(p), active, ask);
-		facts->row[EDICT_ATTR_CGROUP] = row;
-		if (row != EDICT_ROW_UNKNOWN)
-			known |= 1U << EDICT_ATTR_CGROUP;
+	EDICT_FACT(EDICT_ATTR_NICE, p->static_prio - 120);
+	EDICT_FACT(EDICT_ATTR_KTHREAD, !!(p->flags & PF_KTHREAD));
+	EDICT_FACT(EDICT_ATTR_UID, edict_euid(p));
+	EDICT_FACT(EDICT_ATTR_GID, edict_egid(p));
+	EDICT_FACT(EDICT_ATTR_PID, p->pid);
+	EDICT_FACT(EDICT_ATTR_TGID, p->tgid);
+	EDICT_FACT(EDICT_ATTR_GROUP_LEADER, p->pid == p->tgid);
+	EDICT_FACT(EDICT_ATTR_PPID, p->real_parent->tgid);
+	EDICT_FACT(EDICT_ATTR_NS_PID, edict_pid_namespace(p));
+	if (uses & EDICT_USES_PARENT_COMM) {
+		edict_parent_comm(p, facts->parent_comm);
+		known |= EDICT_USES(EDICT_ATTR_PARENT_COMM);
 	}
-	if (t)
-		known |= edict_behaviour_of(t, facts, now);
+	if (uses & EDICT_USES_PLACE) {
+		struct edict_place place = edict_place_of(p);
+
+		EDICT_FACT(EDICT_ATTR_LLC, place.llc);
+		EDICT_FACT(EDICT_ATTR_NODE, place.node);
+	}
 	facts->known = known;
+
+	if (uses & EDICT_USES_PROCESS) {
+		struct edict_exe *exe = edict_exe_of(p, active, ask);
+		u32 index = EDICT_BANK_INDEX(active);
+
+		if (exe) {
+			edict_take_row(facts, EDICT_ATTR_EXE, exe->row[index][EDICT_OF_EXE]);
+			edict_take_row(facts, EDICT_ATTR_CMDLINE,
+				       exe->row[index][EDICT_OF_CMDLINE]);
+		}
+	}
+	if (uses & EDICT_USES_CGROUP)
+		edict_take_told(facts, EDICT_TOLD_CGROUP | ask, edict_cgroup_id(p), 0, active);
+	if (uses & EDICT_USES(EDICT_ATTR_USER))
+		edict_take_told(facts, EDICT_TOLD_USER | ask, edict_euid(p), 0, active);
+	if (uses & EDICT_USES(EDICT_SLOT_COMM_PATTERNS))
+		edict_take_told(facts, EDICT_TOLD_COMM | ask, facts->comm[0], facts->comm[1],
+				active);
+	if (uses & EDICT_USES(EDICT_SLOT_PARENT_COMM_PATTERNS))
+		edict_take_told(facts, EDICT_TOLD_PARENT_COMM | ask, facts->parent_comm[0],
+				facts->parent_comm[1], active);
+	if (uses & EDICT_USES_SYSTEM)
+		edict_take_system(facts, active);
+	if (uses & EDICT_USES_BEHAVIOUR) {
+		struct edict_task *t = edict_task_of(p);
+
+		if (t)
+			edict_read_behaviour(t, facts, uses, now);
+	}
 }
 
 /* Whether anything that the verdict was drawn from has changed. */
-static __always_inline bool edict_stale(struct task_struct *p, struct edict_task *t, u32 uses,
+static __always_inline bool edict_stale(struct task_struct *p, struct edict_task *t, u64 uses,
 					u64 active, u64 now)
 {
-	u32 index = EDICT_BANK_INDEX(active);
-
 	if (t->active != active || t->dirty)
 		return true;
-	if (uses & (1U << EDICT_ATTR_COMM)) {
+	if (uses & EDICT_USES_COMM) {
 		u64 comm[2] = {};
 
 		bpf_probe_read_kernel(comm, sizeof(comm), p->comm);
 		if (comm[0] != t->comm[0] || comm[1] != t->comm[1])
 			return true;
 	}
-	if ((uses & (1U << EDICT_ATTR_NICE)) && p->static_prio != t->static_prio)
+	if ((uses & EDICT_USES(EDICT_ATTR_NICE)) && p->static_prio != t->static_prio)
 		return true;
-	if ((uses & (1U << EDICT_ATTR_UID)) && edict_euid(p) != t->euid)
+	if ((uses & EDICT_USES_EUID) && edict_euid(p) != t->euid)
 		return true;
-	if (uses & (1U << EDICT_ATTR_CGROUP)) {
-		if (edict_cgroup_id(p) != t->cgroup)
+	if ((uses & EDICT_USES_CGROUP) && edict_cgroup_id(p) != t->cgroup)
+		return true;
+	if ((uses & EDICT_USES_PROCESS) && p->group_leader->self_exec_id != t->exec_id)
+		return true;
+	if ((uses & EDICT_USES_TOLD) && READ_ONCE(edict_epoch) != t->epoch)
+		return true;
+	if ((uses & EDICT_USES_SYSTEM) && READ_ONCE(edict_system_epoch) != t->system_epoch)
+		return true;
+	if ((uses & EDICT_USES(EDICT_ATTR_GID)) && edict_egid(p) != t->egid)
+		return true;
+	/* A thread that execs takes the number of its process. */
+	if ((uses & EDICT_USES_IDS) && p->pid != t->pid)
+		return true;
+	if (uses & EDICT_USES_PARENT) {
+		u64 comm[2] = {};
+
+		if (p->real_parent->tgid != t->parent)
 			return true;
-		if (READ_ONCE(edict_cgroup_epoch) != t->cgroup_epoch)
+		if (uses & EDICT_USES_PARENT_COMM) {
+			edict_parent_comm(p, comm);
+			if (comm[0] != t->parent_comm[0] || comm[1] != t->parent_comm[1])
+				return true;
+		}
+	}
+	if (uses & EDICT_USES_PLACE) {
+		struct edict_place place = edict_place_of(p);
+
+		if (place.llc != t->place.llc || place.node != t->place.node)
 			return true;
 	}
-	if ((uses & (1U << EDICT_ATTR_EXE)) && p->group_leader->self_exec_id != t->exec_id)
-		return true;
-	if ((uses & (1U << EDICT_ATTR_RUNTIME_AVG)) &&
-	    edict_behaviour_row(t, index, EDICT_ATTR_RUNTIME_AVG, now) !=
-		    t->row[EDICT_ATTR_RUNTIME_AVG])
-		return true;
-	if ((uses & (1U << EDICT_ATTR_WAKE_RATE)) &&
-	    edict_behaviour_row(t, index, EDICT_ATTR_WAKE_RATE, now) !=
-		    t->row[EDICT_ATTR_WAKE_RATE])
-		return true;
-	return false;
+	return (uses & EDICT_USES_BEHAVIOUR) &&
+	       edict_drifted(t, EDICT_BANK_INDEX(active), uses, now);
+}
+
+/* The fingerprint of what is about to be read. */
+static __always_inline void edict_remember(struct task_struct *p, struct edict_task *t, u64 uses)
+{
+	t->dirty = 0;
+	t->epoch = READ_ONCE(edict_epoch);
+	t->system_epoch = READ_ONCE(edict_system_epoch);
+	t->static_prio = p->static_prio;
+	t->pid = p->pid;
+	if (uses & EDICT_USES_EUID)
+		t->euid = edict_euid(p);
+	if (uses & EDICT_USES(EDICT_ATTR_GID))
+		t->egid = edict_egid(p);
+	if (uses & EDICT_USES_CGROUP)
+		t->cgroup = edict_cgroup_id(p);
+	if (uses & EDICT_USES_PROCESS)
+		t->exec_id = p->group_leader->self_exec_id;
+	if (uses & EDICT_USES_PARENT)
+		t->parent = p->real_parent->tgid;
+	if (uses & EDICT_USES_PLACE)
+		t->place = edict_place_of(p);
 }
 
 /*
@@ -260,41 +401,32 @@ __noinline int edict_refresh(struct task_struct *p __arg_trusted, u64 active, u6
 {
 	struct edict_task *t = edict_task_of(p);
 	struct edict_bank *bank = EDICT_BANK(active);
+	u32 index = EDICT_BANK_INDEX(active), tier, rule, here = 0;
 	struct edict_counters *counters;
-	struct edict_facts facts = {};
-	u32 index = EDICT_BANK_INDEX(active), uses, tier, rule;
+	struct edict_facts *facts;
 	int verdict;
+	u64 uses;
 
 	if (!t || !bank)
 		return 0;
 	uses = bank->head.uses;
 	if (!edict_stale(p, t, uses, active, now))
 		return t->tier & (EDICT_TIERS_MAX - 1);
+	facts = bpf_map_lookup_elem(&edict_facts_here, &here);
+	if (!facts)
+		return 0;
 
-	/*
-	 * The epoch is read before the rows and the flag is cleared before
-	 * them: what is told meanwhile makes the next enqueue look again.
-	 */
-	t->dirty = 0;
-	t->cgroup_epoch = READ_ONCE(edict_cgroup_epoch);
-	if (uses & (1U << EDICT_ATTR_EXE))
-		t->exec_id = p->group_leader->self_exec_id;
-	if (uses & (1U << EDICT_ATTR_CGROUP))
-		t->cgroup = edict_cgroup_id(p);
-	edict_facts_of(p, t, active, uses, now, true, &facts);
-	t->comm[0] = facts.comm[0];
-	t->comm[1] = facts.comm[1];
-	t->static_prio = (s32)facts.number[EDICT_ATTR_NICE] + 120;
-	t->euid = (u32)facts.number[EDICT_ATTR_UID];
-	if (uses & (1U << EDICT_ATTR_RUNTIME_AVG))
-		t->row[EDICT_ATTR_RUNTIME_AVG] =
-			edict_behaviour_row(t, index, EDICT_ATTR_RUNTIME_AVG, now);
-	if (uses & (1U << EDICT_ATTR_WAKE_RATE))
-		t->row[EDICT_ATTR_WAKE_RATE] =
-			edict_behaviour_row(t, index, EDICT_ATTR_WAKE_RATE, now);
+	edict_remember(p, t, uses);
+	edict_read_facts(p, facts, active, uses | EDICT_ASK, now);
+	t->comm[0] = facts->comm[0];
+	t->comm[1] = facts->comm[1];
+	t->parent_comm[0] = facts->parent_comm[0];
+	t->parent_comm[1] = facts->parent_comm[1];
+	if (uses & EDICT_USES_BEHAVIOUR)
+		edict_keep_rows(t, facts, index, uses);
 
 	counters = edict_count_in(active);
-	verdict = edict_classify(&facts, index);
+	verdict = edict_classify(facts, index);
 	if (verdict < 0) {
 		tier = bank->head.otherwise_tier;
 		rule = bank->head.otherwise_rule;
@@ -313,43 +445,6 @@ __noinline int edict_refresh(struct task_struct *p __arg_trusted, u64 active, u6
 	t->tier = tier & (EDICT_TIERS_MAX - 1);
 	t->active = active;
 	return t->tier;
-}
-
-/* A burst goes from waking to sleeping. */
-static __always_inline void edict_burst_ended(struct edict_task *t)
-{
-	if (t->burst_ns && !t->burst_counted) {
-		t->burst_avg_ns = edict_average(t->burst_avg_ns, t->burst_ns, EDICT_AVERAGE_SHIFT);
-		if (t->bursts < EDICT_SAMPLES)
-			t->bursts++;
-	}
-	t->burst_ns = 0;
-	t->burst_counted = 0;
-}
-
-/*
- * A burst that goes on counts once it is longer than the average: what never
- * sleeps would stay unknown otherwise.
- */
-static __always_inline void edict_burst_goes_on(struct edict_task *t)
-{
-	if (t->burst_ns <= t->burst_avg_ns)
-		return;
-	t->burst_avg_ns = edict_average(t->burst_avg_ns, t->burst_ns, EDICT_AVERAGE_SHIFT);
-	t->burst_counted = 1;
-	if (t->bursts < EDICT_SAMPLES)
-		t->bursts++;
-}
-
-static __always_inline void edict_woke(struct edict_task *t, u64 now)
-{
-	if (t->woke_at && edict_before(t->woke_at, now)) {
-		t->wake_interval_ns = edict_average(t->wake_interval_ns, now - t->woke_at,
-						    EDICT_AVERAGE_SHIFT);
-		if (t->wakes < EDICT_SAMPLES)
-			t->wakes++;
-	}
-	t->woke_at = now;
 }
 
 #endif /* EDICT_ATTRIBUTES_BPF_H */

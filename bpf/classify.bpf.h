@@ -94,11 +94,11 @@ EDICT_INLINE u32 edict_prefix_row(const struct edict_bank *bank,
 
 	for (i = 0; i < 12; i++) {
 		u32 next = found + step;
-		u32 at = next - 1;
+		u32 at = (table->bounds_first + next - 1) & (EDICT_PREFIX_BOUNDS_MAX - 1);
 
 		if (!step)
 			break;
-		if (next <= count && at < EDICT_PREFIX_BOUNDS_MAX) {
+		if (next <= count) {
 			u64 x = bank->prefix_bound[at][0];
 
 			if (x < a || (x == a && bank->prefix_bound[at][1] <= b))
@@ -106,12 +106,9 @@ EDICT_INLINE u32 edict_prefix_row(const struct edict_bank *bank,
 		}
 		step >>= 1;
 	}
-	if (found) {
-		u32 at = found - 1;
-
-		/* A mask: the compiler may hide a comparison from the verifier. */
-		return bank->prefix_row[at & (EDICT_PREFIX_BOUNDS_MAX - 1)];
-	}
+	if (found)
+		return bank->prefix_row[(table->bounds_first + found - 1) &
+					(EDICT_PREFIX_BOUNDS_MAX - 1)];
 	return table->row_default;
 }
 
@@ -131,14 +128,38 @@ EDICT_INLINE u32 edict_exact_row(const struct edict_bank *bank, u64 low, u64 hig
 	return EDICT_ROW_UNKNOWN;
 }
 
-EDICT_INLINE u32 edict_comm_row(const struct edict_bank *bank, const struct edict_facts *facts)
+/* A number that names something is looked up like a name when there are many. */
+EDICT_INLINE u32 edict_id_row(const struct edict_bank *bank, const struct edict_attr_table *table,
+			      u32 slot, s64 value)
 {
-	const struct edict_attr_table *table = &bank->head.attr[EDICT_ATTR_COMM];
-	u64 low = facts->comm[0], high = facts->comm[1];
-
 	if (table->exact) {
-		u32 row = edict_exact_row(bank, low, high);
+		u32 row = edict_exact_row(bank, value, EDICT_KEY_TAG(slot));
 
+		if (row != EDICT_ROW_UNKNOWN)
+			return row;
+	}
+	return edict_number_row(bank, table, value);
+}
+
+/* The row of a slot whose value is known. */
+EDICT_INLINE u32 edict_known_row(const struct edict_bank *bank,
+				 const struct edict_attr_table *table,
+				 const struct edict_facts *facts, u32 slot)
+{
+	u32 own = slot != EDICT_ATTR_PARENT_COMM;
+	u64 low, high;
+	u32 row;
+
+	if (table->kind == EDICT_KIND_NUMBER)
+		return edict_id_row(bank, table, slot, facts->value[slot]);
+	if (table->kind == EDICT_KIND_TOLD) {
+		row = (u32)facts->value[slot];
+		return row < bank->head.nr_rows ? row : table->row_unknown;
+	}
+	low = own ? facts->comm[0] : facts->parent_comm[0];
+	high = own ? facts->comm[1] : facts->parent_comm[1];
+	if (table->exact) {
+		row = edict_exact_row(bank, low, own ? high : high | EDICT_KEY_TAG(slot));
 		if (row != EDICT_ROW_UNKNOWN)
 			return row;
 	}
@@ -147,78 +168,67 @@ EDICT_INLINE u32 edict_comm_row(const struct edict_bank *bank, const struct edic
 	return table->row_default;
 }
 
-/* A number that names something is looked up like a name when there are many. */
-EDICT_INLINE u32 edict_id_row(const struct edict_bank *bank, const struct edict_facts *facts,
-			      u32 attr)
-{
-	const struct edict_attr_table *table = &bank->head.attr[attr];
-
-	if (table->exact) {
-		u32 row = edict_exact_row(bank, facts->number[attr], EDICT_ID_KEY(attr));
-
-		if (row != EDICT_ROW_UNKNOWN)
-			return row;
-	}
-	return edict_number_row(bank, table, facts->number[attr]);
-}
-
-EDICT_INLINE u32 edict_attr_row(const struct edict_bank *bank, const struct edict_facts *facts,
-				u32 attr)
-{
-	const struct edict_attr_table *table = &bank->head.attr[attr];
-
-	if (!(bank->head.uses & (1U << attr)))
-		return table->row_default;
-	if (!(facts->known & (1U << attr)))
-		return table->row_unknown;
-	switch (attr) {
-	case EDICT_ATTR_COMM:
-		return edict_comm_row(bank, facts);
-	case EDICT_ATTR_EXE:
-	case EDICT_ATTR_CGROUP:
-		return facts->row[attr] < bank->head.nr_rows ? facts->row[attr] :
-							       table->row_unknown;
-	case EDICT_ATTR_UID:
-		return edict_id_row(bank, facts, attr);
-	default:
-		return edict_number_row(bank, table, facts->number[attr]);
-	}
-}
-
 #define EDICT_WORD(bank, at) ((bank)->word[(at) & (EDICT_ROW_WORDS_MAX - 1)])
 
-/* Rule in the upper bits, tier in the lowest eight; -1 when no clause holds. */
-EDICT_INLINE s32 edict_classify_in(const struct edict_bank *bank, const struct edict_facts *facts)
+/*
+ * Loops over slots begin at a zero that the verifier does not know and may be
+ * left at any turn, so that it looks at one turn for all instead of following
+ * each search of each of 34 slots. The compiler must not know the position
+ * either: it would make a pointer of it, and leave the verifier without a bound.
+ */
+#define EDICT_OPAQUE(x) __asm__ volatile("" : "+r"(x))
+#ifdef __bpf__
+#define EDICT_ZERO(bank) (*(const volatile u32 *)&(bank)->head.zero)
+#define EDICT_MAY_GO_ON can_loop
+#else
+#define EDICT_ZERO(bank) 0
+#define EDICT_MAY_GO_ON 1
+#endif
+
+/*
+ * Rule in the upper bits, tier in the lowest eight; -1 when no clause holds. The
+ * rows are noted beside the facts, where the verifier does not keep track of
+ * each of them.
+ */
+EDICT_INLINE s32 edict_classify_in(const struct edict_bank *bank, struct edict_facts *facts)
 {
-	u32 stride = bank->head.stride;
-	u32 at0 = edict_attr_row(bank, facts, EDICT_ATTR_COMM) * stride;
-	u32 at1 = edict_attr_row(bank, facts, EDICT_ATTR_EXE) * stride;
-	u32 at2 = edict_attr_row(bank, facts, EDICT_ATTR_NICE) * stride;
-	u32 at3 = edict_attr_row(bank, facts, EDICT_ATTR_UID) * stride;
-	u32 at4 = edict_attr_row(bank, facts, EDICT_ATTR_KTHREAD) * stride;
-	u32 at5 = edict_attr_row(bank, facts, EDICT_ATTR_CGROUP) * stride;
-	u32 at6 = edict_attr_row(bank, facts, EDICT_ATTR_RUNTIME_AVG) * stride;
-	u32 at7 = edict_attr_row(bank, facts, EDICT_ATTR_WAKE_RATE) * stride;
-	u32 w;
+	u32 stride = bank->head.stride, used = bank->head.nr_slots, clause, i, w = 0;
+	u64 all = ~0ULL;
 
-	for (w = 0; w < EDICT_WORDS_PER_ROW_MAX; w++) {
-		u32 clause;
-		u64 all;
+	for (i = EDICT_ZERO(bank); i < EDICT_SLOTS && EDICT_MAY_GO_ON; i++) {
+		const struct edict_attr_table *table;
+		u32 slot, row;
 
-		if (w >= stride)
+		EDICT_OPAQUE(i);
+		if (i >= used || i >= EDICT_SLOTS)
 			break;
-		all = EDICT_WORD(bank, at0 + w) & EDICT_WORD(bank, at1 + w) &
-		      EDICT_WORD(bank, at2 + w) & EDICT_WORD(bank, at3 + w) &
-		      EDICT_WORD(bank, at4 + w) & EDICT_WORD(bank, at5 + w) &
-		      EDICT_WORD(bank, at6 + w) & EDICT_WORD(bank, at7 + w);
-		if (!all)
-			continue;
-		clause = w * 64 + edict_low_bit(all);
-		if (clause >= EDICT_CLAUSES_MAX)
+		slot = bank->head.slot[i];
+		if (slot >= EDICT_SLOTS)
 			break;
-		return ((s32)bank->clause[clause].rule << 8) | bank->clause[clause].tier;
+		table = &bank->head.attr[slot];
+		row = table->row_unknown;
+		if ((facts->known >> slot) & 1)
+			row = edict_known_row(bank, table, facts, slot);
+		facts->row[i] = row;
+		all &= EDICT_WORD(bank, row * stride);
 	}
-	return -1;
+	/* Most policies have one word; the clauses of the others go on. */
+	while (!all) {
+		w++;
+		if (w >= EDICT_WORDS_PER_ROW_MAX || w >= stride)
+			return -1;
+		all = ~0ULL;
+		for (i = EDICT_ZERO(bank); i < EDICT_SLOTS && EDICT_MAY_GO_ON; i++) {
+			EDICT_OPAQUE(i);
+			if (i >= used || i >= EDICT_SLOTS)
+				break;
+			all &= EDICT_WORD(bank, facts->row[i] * stride + w);
+		}
+	}
+	clause = w * 64 + edict_low_bit(all);
+	if (clause >= EDICT_CLAUSES_MAX)
+		return -1;
+	return ((s32)bank->clause[clause].rule << 8) | bank->clause[clause].tier;
 }
 
 #endif /* EDICT_CLASSIFY_BPF_H */

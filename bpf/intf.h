@@ -47,8 +47,11 @@ enum edict_limits {
 /* A row that no class has: the agent has not told yet. */
 #define EDICT_ROW_UNKNOWN 0xffffffffU
 
-/* The second half of the key of a number in the exact table. */
-#define EDICT_ID_KEY(attr) ((u64)((attr) + 1) << 56)
+/*
+ * Byte 15 of a key in the exact table says whose it is. That of a comm is NUL,
+ * so the keys of `comm` have none; those of other attributes have this.
+ */
+#define EDICT_KEY_TAG(attr) ((u64)((attr) + 1) << 56)
 
 /* INVARIANT: the order is that of `Attribute` in src/check/attribute.rs. */
 enum edict_attr {
@@ -85,6 +88,24 @@ enum edict_attr {
 	EDICT_ATTR_LLC = 30,
 	EDICT_ATTR_NODE = 31,
 	EDICT_ATTRS = 32,
+
+	/*
+	 * What has rows: each attribute, and the patterns on the texts that the
+	 * kernel reads, which the agent evaluates apart from names and prefixes.
+	 * INVARIANT: the order is that of `Slot` in src/plan/slot.rs.
+	 */
+	EDICT_SLOT_COMM_PATTERNS = 32,
+	EDICT_SLOT_PARENT_COMM_PATTERNS = 33,
+	EDICT_SLOTS = 34,
+};
+
+#define EDICT_USES(slot) (1ULL << (slot))
+
+/* How a slot finds its row. */
+enum edict_kind {
+	EDICT_KIND_NUMBER = 0, /* an id in the exact table, or an interval */
+	EDICT_KIND_TEXT = 1,   /* a name in the exact table, or a prefix */
+	EDICT_KIND_TOLD = 2,   /* the agent tells the row itself */
 };
 
 enum edict_order {
@@ -98,26 +119,24 @@ enum edict_between {
 };
 
 /*
- * What a policy may ask about a task. Text that the kernel reads is in `comm`,
- * numbers (truth values are 0 and 1) are in `number`, and for what the agent
- * evaluates `row` holds the class that the agent told, or EDICT_ROW_UNKNOWN.
- * Both arrays are indexed by enum edict_attr. `known` has a bit for each
- * attribute whose value is known.
+ * What a policy may ask about a task. `value` holds numbers (truth values are 0
+ * and 1), and for what the agent evaluates the row that it told. `known` has a
+ * bit for each slot whose value is there; the rest is not to be read.
  */
 struct edict_facts {
+	u64 known;
 	u64 comm[2];
-	s64 number[EDICT_ATTRS];
-	u32 row[EDICT_ATTRS];
-	u32 known;
-	u32 pad;
+	u64 parent_comm[2];
+	s64 value[EDICT_SLOTS];
+	u16 row[EDICT_SLOTS]; /* the classifier's notes */
+	u16 pad[2];
 };
 
 /*
- * How the values of one attribute become rows: names through the exact table
- * (comm), then intervals; `bounds_top` is the highest power of two that is not
+ * How the values of one slot become rows: names and ids through the exact
+ * table, then intervals; `bounds_top` is the highest power of two that is not
  * greater than `bounds_count`. The bounds of numbers are filled up to
- * 2 * bounds_top - 1 with ones that no value reaches. An attribute that the policy does not use has
- * row 0 here, the row of all ones.
+ * 2 * bounds_top - 1 with ones that no value reaches.
  */
 struct edict_attr_table {
 	u32 row_default;
@@ -125,7 +144,9 @@ struct edict_attr_table {
 	u32 bounds_first;
 	u32 bounds_count;
 	u32 bounds_top;
-	u32 exact;
+	u32 exact; /* how many keys of the exact table are this slot's */
+	u32 kind;  /* enum edict_kind */
+	u32 pad;
 };
 
 struct edict_tier {
@@ -144,20 +165,22 @@ struct edict_clause {
 };
 
 struct edict_bank_header {
-	u32 uses; /* bit per enum edict_attr */
+	u64 uses; /* bit per slot */
 	u32 nr_tiers;
 	u32 nr_rules;
 	u32 nr_clauses;
 	u32 stride; /* u64 words per row */
 	u32 nr_rows;
 	u32 name_slots;
-	u32 name_buckets;
 	u64 name_seed;
+	u32 name_buckets;
 	u32 between; /* enum edict_between */
 	u32 otherwise_tier;
 	u32 otherwise_rule;
-	u32 pad;
-	struct edict_attr_table attr[EDICT_ATTRS];
+	u32 nr_slots;
+	u32 zero;
+	u8 slot[40]; /* the slots in use, nr_slots of them */
+	struct edict_attr_table attr[EDICT_SLOTS];
 	struct edict_tier tier[EDICT_TIERS_MAX];
 };
 
@@ -165,11 +188,10 @@ struct edict_bank_header {
  * One compiled policy. The agent writes a whole bank while it is idle; the
  * object only reads it.
  *
- * name_key[slot] is the comm, padded with NUL, or a number and EDICT_ID_KEY of
- * its attribute, which is no comm (byte 15 of a comm is NUL); an unused slot
- * holds all ones, which is neither.
- * bound[i] and prefix_bound[i] are the first values of an interval, ascending;
- * the row of the values before the first one is row_default.
+ * name_key[i] is a comm, padded with NUL, or a number, with EDICT_KEY_TAG of its
+ * attribute in the second word; an unused one holds all ones, which is neither.
+ * bound[i] and prefix_bound[i] are the first values of an interval, ascending
+ * within an attribute; the row of the values before the first is row_default.
  * word[row * stride + w] has bit i set when clause 64 w + i holds, or does not
  * care, for the values of that row. Row 0 is all ones.
  */
@@ -186,11 +208,11 @@ struct edict_bank {
 	u64 word[EDICT_ROW_WORDS_MAX];
 };
 
-_Static_assert(sizeof(struct edict_facts) == 408, "facts");
-_Static_assert(sizeof(struct edict_attr_table) == 24, "attribute table");
+_Static_assert(sizeof(struct edict_facts) == 40 + 34 * 8 + 72, "facts");
+_Static_assert(sizeof(struct edict_attr_table) == 32, "attribute table");
 _Static_assert(sizeof(struct edict_tier) == 32, "tier");
 _Static_assert(sizeof(struct edict_clause) == 4, "clause");
-_Static_assert(sizeof(struct edict_bank_header) == 56 + 32 * 24 + 16 * 32, "header");
+_Static_assert(sizeof(struct edict_bank_header) == 104 + 34 * 32 + 16 * 32, "header");
 _Static_assert(sizeof(struct edict_bank) % 8 == 0, "bank");
 /* The kernel refuses array values over 4 MiB. */
 _Static_assert(sizeof(struct edict_bank) < (4 << 20), "bank");
@@ -218,6 +240,13 @@ struct edict_commit {
 	u64 renumbered; /* bit t: tier t was another tier, or none, before */
 };
 
+/* What of a process the agent evaluates. */
+enum edict_of_process {
+	EDICT_OF_EXE = 0,
+	EDICT_OF_CMDLINE = 1,
+	EDICT_OF_PROCESS = 2,
+};
+
 /* A process, and which of its executions: a pid alone may be reused. */
 struct edict_process {
 	u64 exec_id;
@@ -225,8 +254,9 @@ struct edict_process {
 	u64 generation;
 	u32 pid;
 	u32 bank;
-	u32 row;
+	u32 row[EDICT_OF_PROCESS];
 	s32 error;
+	u32 pad;
 };
 
 /* edict_processes fills exec_id and started; edict_fill takes the rest. */
@@ -236,29 +266,55 @@ struct edict_batch {
 	struct edict_process process[EDICT_BATCH];
 };
 
-struct edict_cgroup_key {
-	u64 id;
+/* What the agent evaluates for many tasks at once: its key, and its rows. */
+enum edict_told_kind {
+	EDICT_TOLD_CGROUP = 0,	    /* id: cgroup, container, unit */
+	EDICT_TOLD_USER = 1,	    /* effective user id: user */
+	EDICT_TOLD_COMM = 2,	    /* a comm: the patterns on `comm` */
+	EDICT_TOLD_PARENT_COMM = 3, /* a comm: the patterns on `parent.comm` */
+	EDICT_TOLD_ROWS = 3,
+};
+
+struct edict_told_key {
+	u32 kind;
 	u32 bank;
+	u64 word[2];
+};
+
+/* With all rows unknown it says that the agent has been asked. */
+struct edict_told {
+	u64 generation;
+	u32 row[EDICT_TOLD_ROWS];
 	u32 pad;
 };
 
-struct edict_cgroup_row {
+/* The rows of what is the same for all tasks, in each bank. */
+enum {
+	EDICT_SYSTEM_FIRST = EDICT_ATTR_CPU_UTIL,
+	EDICT_SYSTEM_ROWS = 6,
+};
+
+struct edict_system {
 	u64 generation;
-	u32 row;
-	u32 pad;
+	u32 row[EDICT_SYSTEM_ROWS];
+};
+
+/* Where a CPU is. */
+struct edict_place {
+	u32 llc;
+	u32 node;
 };
 
 enum edict_event_kind {
-	EDICT_EVENT_EXE = 1,	     /* the row of this process is not known */
-	EDICT_EVENT_CGROUP = 2,	     /* the row of this cgroup is not known */
-	EDICT_EVENT_CGROUP_GONE = 3,
+	EDICT_EVENT_PROCESS = 1,     /* the rows of this process are not known */
+	EDICT_EVENT_CGROUP_GONE = 2,
+	EDICT_EVENT_TOLD = 16,	     /* and above: the rows of that kind of key */
 };
 
 struct edict_event {
 	u32 kind;
 	u32 pid;
-	u64 id; /* of the cgroup, or the exec_id */
-	u64 started;
+	u64 word[2]; /* exec_id and start of a process, or a key */
 };
 
 /* Written by each CPU for itself; the agent sums over the CPUs. */
@@ -308,11 +364,14 @@ struct edict_decision {
 	u16 tier;
 };
 
-_Static_assert(sizeof(struct edict_process) == 40, "process");
+_Static_assert(sizeof(struct edict_process) == 48, "process");
 _Static_assert(sizeof(struct edict_event) == 24, "event");
 _Static_assert(sizeof(struct edict_tier_counters) == 38 * 8, "tier counters");
 /* The kernel refuses per-CPU values over 32 KiB. */
 _Static_assert(sizeof(struct edict_counters) == 32 + 512 * 8 + 16 * 304, "counters");
-_Static_assert(sizeof(struct edict_inspect) == 160, "inspection");
+_Static_assert(sizeof(struct edict_told_key) == 24, "key of what is told");
+_Static_assert(sizeof(struct edict_told) == 24, "what is told");
+_Static_assert(sizeof(struct edict_system) == 32, "rows of the system");
+_Static_assert(sizeof(struct edict_inspect) == 40 + 384, "inspection");
 
 #endif /* EDICT_INTF_H */

@@ -18,6 +18,7 @@
  *              └───────────────────────────────────────────────┘
  *
  *   attributes.bpf.h  the facts about a task and the verdict on it
+ *   behaviour.bpf.h   what it does, on average
  *   classify.bpf.h    facts to verdict
  *   tiers.bpf.h       order, draws, promises
  *   lottery.bpf.h     their arithmetic
@@ -30,6 +31,7 @@
  * task on a cache domain and places none by load.
  */
 #include <scx/common.bpf.h>
+#include <bpf_experimental.h>
 #include "tiers.bpf.h"
 #include "requests.bpf.h"
 
@@ -326,6 +328,7 @@ void BPF_STRUCT_OPS(edict_stopping, struct task_struct *p, bool runnable)
 	if (!t)
 		return;
 	edict_charge(p, t, now);
+	edict_left(t, now);
 	t->ran_at = 0;
 	/*
 	 * The CPU's entry stays: between two tasks, or while another class has
@@ -352,8 +355,10 @@ void BPF_STRUCT_OPS(edict_quiescent, struct task_struct *p, u64 deq_flags)
 {
 	struct edict_task *t = edict_task_of(p);
 
-	if (t && (deq_flags & SCX_DEQ_SLEEP))
+	if (t && (deq_flags & SCX_DEQ_SLEEP)) {
 		edict_burst_ended(t);
+		t->slept_at = scx_bpf_now();
+	}
 }
 
 s32 BPF_STRUCT_OPS_SLEEPABLE(edict_init_task, struct task_struct *p,
@@ -362,10 +367,13 @@ s32 BPF_STRUCT_OPS_SLEEPABLE(edict_init_task, struct task_struct *p,
 	struct edict_exe *exe, *inherited;
 	struct task_struct *current, *leader;
 	struct edict_task *t;
+	u64 now = scx_bpf_now();
 
 	t = bpf_task_storage_get(&edict_tasks, p, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!t)
 		return -ENOMEM;
+	/* On the scheduler's clock; the kernel gives a fork its time later. */
+	t->born_at = args->fork ? now : now - (bpf_ktime_get_ns() - p->start_time);
 	/* The leader's entry is all that other threads need. */
 	if (p->pid != p->tgid || (p->flags & PF_KTHREAD))
 		return 0;

@@ -7,6 +7,7 @@
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
+#include <bpf_experimental.h>
 #include "intf.h"
 
 char _license[] SEC("license") = "GPL";

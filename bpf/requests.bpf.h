@@ -75,7 +75,7 @@ int edict_processes(void *ctx)
 	return 0;
 }
 
-/* The rows of programs, if the processes still run them. */
+/* The rows of processes, if they still run the same programs. */
 SEC("syscall")
 int edict_fill(void *ctx)
 {
@@ -110,7 +110,8 @@ int edict_fill(void *ctx)
 			exe->generation[1] = 0;
 			exe->exec_id = at->exec_id;
 		}
-		exe->row[bank] = at->row;
+		exe->row[bank][EDICT_OF_EXE] = at->row[EDICT_OF_EXE];
+		exe->row[bank][EDICT_OF_CMDLINE] = at->row[EDICT_OF_CMDLINE];
 		WRITE_ONCE(exe->generation[bank], at->generation);
 		at->error = 0;
 		if (EDICT_ACTIVE(at->generation, bank) == READ_ONCE(edict_active)) {
@@ -128,54 +129,82 @@ int edict_fill(void *ctx)
 	return 0;
 }
 
-/* Makes every task look at the row of its cgroup again. */
+/* Makes every task look again at what the agent tells for many. */
 SEC("syscall")
-int edict_cgroups_changed(void *ctx)
+int edict_rows_told(void *ctx)
 {
-	__sync_fetch_and_add(&edict_cgroup_epoch, 1);
+	__sync_fetch_and_add(&edict_epoch, 1);
 	return 0;
 }
 
-/* The tier and rule of a task under `active`, kept or found without keeping. */
-static __always_inline int edict_verdict(struct task_struct *p, u64 active,
-					 struct edict_facts *facts)
+/* Makes every task look again at what is the same for all. */
+SEC("syscall")
+int edict_system_changed(void *ctx)
+{
+	__sync_fetch_and_add(&edict_system_epoch, 1);
+	return 0;
+}
+
+/*
+ * The tier and rule of a task under `active`, kept or found without keeping,
+ * and the facts that `uses` wants. A global function: within a loop the verifier
+ * would follow every combination of attributes.
+ */
+__noinline int edict_verdict(struct task_struct *p __arg_trusted,
+			     struct edict_facts *facts __arg_nonnull, u64 active, u64 uses)
 {
 	struct edict_bank *bank = EDICT_BANK(active);
-	struct edict_task *t = edict_task_of(p);
-	int verdict;
+	u64 now = scx_bpf_now();
+	struct edict_task *t;
+	int verdict = -1;
+	bool kept;
 
 	if (!bank)
 		return 0;
-	edict_facts_of(p, t, active, bank->head.uses, scx_bpf_now(), false, facts);
-	if (t && !edict_stale(p, t, bank->head.uses, active, scx_bpf_now()))
-		return (int)(t->rule << 8 | (t->tier & 0xff));
+	bpf_rcu_read_lock();
+	t = edict_task_of(p);
+	kept = t && !edict_stale(p, t, bank->head.uses, active, now);
+	if (!kept || uses)
+		edict_read_facts(p, facts, active, uses | bank->head.uses, now);
+	if (kept)
+		verdict = (int)(t->rule << 8 | (t->tier & 0xff));
+	bpf_rcu_read_unlock();
+	if (kept)
+		return verdict;
 	verdict = edict_classify(facts, EDICT_BANK_INDEX(active));
 	if (verdict < 0)
 		verdict = (int)(bank->head.otherwise_rule << 8 | bank->head.otherwise_tier);
 	return verdict;
 }
 
-/* Everything about one task. */
+static __always_inline struct edict_facts *edict_facts_of_request(u32 which)
+{
+	return bpf_map_lookup_elem(&edict_facts_of_requests, &which);
+}
+
+/* Everything about one task, also what the policy does not ask. */
 SEC("syscall")
 int edict_inspect(struct edict_inspect *request)
 {
-	struct edict_facts facts = {};
+	struct edict_facts *facts = edict_facts_of_request(EDICT_FACTS_OF_INSPECT);
 	struct task_struct *p;
 	int verdict;
 
+	if (!facts)
+		return -ESRCH;
 	p = bpf_task_from_pid(request->pid);
 	if (!p)
 		return -ESRCH;
 	bpf_rcu_read_lock();
 	request->active = READ_ONCE(edict_active);
-	verdict = edict_verdict(p, request->active, &facts);
+	verdict = edict_verdict(p, facts, request->active, EDICT_USES(EDICT_SLOTS) - 1);
 	request->cgroup = edict_cgroup_id(p);
 	bpf_rcu_read_unlock();
 	request->tgid = p->tgid;
 	request->rule = (u32)verdict >> 8;
 	request->tier = (u32)verdict & 0xff;
 	request->policy = p->policy;
-	request->facts = facts;
+	request->facts = *facts;
 	bpf_task_release(p);
 	return 0;
 }
@@ -184,20 +213,20 @@ int edict_inspect(struct edict_inspect *request)
 SEC("syscall")
 int edict_count(void *ctx)
 {
+	struct edict_facts *facts = edict_facts_of_request(EDICT_FACTS_OF_COUNT);
 	struct edict_population *request;
 	struct task_struct *p;
 	u32 key = 0;
 	u64 active;
 
 	request = bpf_map_lookup_elem(&edict_populations, &key);
-	if (!request)
+	if (!request || !facts)
 		return -ESRCH;
 	__builtin_memset(request, 0, sizeof(*request));
 	bpf_rcu_read_lock();
 	active = READ_ONCE(edict_active);
 	bpf_for_each(task, p, NULL, BPF_TASK_ITER_ALL_THREADS) {
-		struct edict_facts facts = {};
-		u32 tier = (u32)edict_verdict(p, active, &facts) & (EDICT_TIERS_MAX - 1);
+		u32 tier = (u32)edict_verdict(p, facts, active, 0) & (EDICT_TIERS_MAX - 1);
 
 		request->tasks[tier]++;
 	}
@@ -212,8 +241,8 @@ int BPF_PROG(edict_exec, struct task_struct *p, int old_pid)
 	u64 active = READ_ONCE(edict_active);
 	struct edict_bank *bank = EDICT_BANK(active);
 
-	if (active && bank && (bank->head.uses & (1U << EDICT_ATTR_EXE)))
-		edict_exe_row(p, active, true);
+	if (active && bank && (bank->head.uses & EDICT_USES_PROCESS))
+		edict_exe_of(p, active, true);
 	return 0;
 }
 
@@ -224,9 +253,9 @@ int BPF_PROG(edict_cgroup_made, struct cgroup *cgroup, const char *path)
 	struct edict_bank *bank = EDICT_BANK(active);
 
 	/* 0 is the version 2 hierarchy. */
-	if (active && bank && (bank->head.uses & (1U << EDICT_ATTR_CGROUP)) &&
+	if (active && bank && (bank->head.uses & EDICT_USES_CGROUP) &&
 	    cgroup->root->hierarchy_id == 0)
-		edict_tell(active, EDICT_EVENT_CGROUP, 0, cgroup->kn->id, 0);
+		edict_ask(EDICT_TOLD_CGROUP, cgroup->kn->id, 0, active);
 	return 0;
 }
 
@@ -238,7 +267,7 @@ int BPF_PROG(edict_cgroup_gone, struct cgroup *cgroup, const char *path)
 
 	/* The other bank may be the next one: it has its rows before its turn. */
 	if (active && bank && other &&
-	    ((bank->head.uses | other->head.uses) & (1U << EDICT_ATTR_CGROUP)) &&
+	    ((bank->head.uses | other->head.uses) & EDICT_USES_CGROUP) &&
 	    cgroup->root->hierarchy_id == 0)
 		edict_tell(active, EDICT_EVENT_CGROUP_GONE, 0, cgroup->kn->id, 0);
 	return 0;

@@ -3,7 +3,8 @@
  * Every map and every variable of the object, each with one sentence.
  *
  *   who writes        what                         who reads
- *   agent             edict_banks, edict_cgroups   every callback
+ *   agent             edict_banks, edict_told_rows every callback
+ *   agent             edict_systems, edict_places  every callback
  *   commit request    edict_active                 every callback, once
  *   callbacks         edict_tasks, edict_cpus,     callbacks, keeper, requests
  *                     edict_tier_states
@@ -27,21 +28,62 @@ struct {
 	__type(value, struct edict_bank);
 } edict_banks SEC(".maps");
 
-/* The rows of cgroups, by cgroup and bank, as far as the agent has told. */
+/*
+ * The rows of cgroups, users and names, as far as the agent has told. Names come
+ * and go without end, so the one that was longest out of use makes room; what
+ * has lost its place is unknown, and is asked for like anything else.
+ */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 131072);
-	__type(key, struct edict_cgroup_key);
-	__type(value, struct edict_cgroup_row);
-} edict_cgroups SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct edict_told_key);
+	__type(value, struct edict_told);
+} edict_told_rows SEC(".maps");
 
-/* The row of a process' program in each bank; kept at the group leader. */
+/* The rows of the machine as a whole, in each bank. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, u32);
+	__type(value, struct edict_system);
+} edict_systems SEC(".maps");
+
+/* The cache and the node of each CPU. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1024);
+	__type(key, u32);
+	__type(value, struct edict_place);
+} edict_places SEC(".maps");
+
+/* Too large for a stack. Callbacks run with interrupts off, so none meets another. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct edict_facts);
+} edict_facts_here SEC(".maps");
+
+/* The same for requests, each of which runs once at a time. */
+enum {
+	EDICT_FACTS_OF_INSPECT = 0,
+	EDICT_FACTS_OF_COUNT = 1,
+	EDICT_FACTS_OF_REQUESTS = 2,
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, EDICT_FACTS_OF_REQUESTS);
+	__type(key, u32);
+	__type(value, struct edict_facts);
+} edict_facts_of_requests SEC(".maps");
+
+/* The rows of a process in each bank; kept at the group leader. */
 struct edict_exe {
 	u64 exec_id;
 	u64 generation[2];
 	u64 asked; /* the active word under which the agent was asked */
-	u32 row[2];
+	u32 row[2][EDICT_OF_PROCESS];
 };
 
 struct {
@@ -59,6 +101,18 @@ enum edict_how {
 	EDICT_HOW_DUE = 3,     /* would have waited too long */
 };
 
+/* What changes by itself, without anything that could be compared. */
+enum edict_behaviour {
+	EDICT_BY_RUNTIME_AVG = 0,
+	EDICT_BY_RUNTIME_DEV = 1,
+	EDICT_BY_WAKE_RATE = 2,
+	EDICT_BY_SWITCH_RATE = 3,
+	EDICT_BY_LAT_CRI = 4,
+	EDICT_BY_SLEEP_AVG = 5,
+	EDICT_BY_AGE = 6,
+	EDICT_BEHAVIOURS = 7,
+};
+
 /* What the object knows about a task. */
 struct edict_task {
 	/* The verdict, and the word of `edict_active` that it belongs to. */
@@ -66,24 +120,39 @@ struct edict_task {
 	u32 tier;
 	u32 rule;
 
-	/* What the verdict was drawn from. */
+	/* What the verdict was drawn from, as far as the policy asks. */
 	u64 comm[2];
+	u64 parent_comm[2];
 	u64 exec_id;
 	u64 cgroup;
-	u64 cgroup_epoch;
+	u64 epoch;
+	u64 system_epoch;
 	s32 static_prio;
 	u32 euid;
-	u32 row[EDICT_ATTRS];
+	u32 egid;
+	u32 pid;
+	u32 parent;
+	struct edict_place place;
+	u32 row[EDICT_BEHAVIOURS];
 	u32 dirty;
 
 	/* Behaviour: samples are taken until the counts say that it is known. */
 	u32 bursts;
 	u32 wakes;
+	u32 switches;
+	u32 sleeps;
 	u32 burst_counted;
+	u32 reserved;
+	u64 born_at;
 	u64 burst_ns;
 	u64 burst_avg_ns;
+	u64 burst_dev_ns;
 	u64 woke_at;
 	u64 wake_interval_ns;
+	u64 left_at;
+	u64 leave_interval_ns;
+	u64 slept_at;
+	u64 sleep_avg_ns;
 
 	/* Scheduling. */
 	u64 vtime;
@@ -231,8 +300,11 @@ u64 edict_active;
  */
 u32 edict_agent;
 
-/* Raised when rows of cgroups were told or withdrawn. */
-u64 edict_cgroup_epoch;
+/* Raised when rows of cgroups, users or names were told. */
+u64 edict_epoch;
+
+/* Raised when a row of the machine as a whole has changed. */
+u64 edict_system_epoch;
 
 /* Bounds that must not be constants: the verifier would count them down. */
 u32 edict_scan_max = 4096;

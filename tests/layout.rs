@@ -34,6 +34,8 @@ fn rust_and_c_agree_on_every_size_and_offset() {
         head::BETWEEN,
         head::OTHERWISE_TIER,
         head::OTHERWISE_RULE,
+        head::NR_SLOTS,
+        head::SLOT,
         head::ATTR,
         head::TIER,
         attr::ROW_DEFAULT,
@@ -42,6 +44,7 @@ fn rust_and_c_agree_on_every_size_and_offset() {
         attr::BOUNDS_COUNT,
         attr::BOUNDS_TOP,
         attr::EXACT,
+        attr::KIND,
         tier::SLICE_NS,
         tier::MAX_WAIT_NS,
         tier::TICKETS,
@@ -69,6 +72,10 @@ fn rust_and_c_agree_on_every_size_and_offset() {
         layout::ROWS_MAX,
         layout::ROW_UNKNOWN as usize,
         layout::ATTRS,
+        layout::SLOTS,
+        layout::kind::NUMBER as usize,
+        layout::kind::TEXT as usize,
+        layout::kind::TOLD as usize,
         layout::COMM_LEN,
     ];
     for (index, rust) in expected.iter().enumerate() {

@@ -1,25 +1,40 @@
-//! The values that the kernel cannot evaluate: which program a process runs,
-//! and the path of a cgroup.
+//! The values that the kernel cannot evaluate: which program a process runs
+//! with which arguments, the path of a cgroup, the name of a user, and what is
+//! true of the machine as a whole.
 //!
 //! Programs are read from `/proc/PID/exe`, cgroups by walking the version 2
 //! hierarchy, whose inode numbers are the ids that the object reports. Paths
-//! are relative to the root of the hierarchy as this process sees it. Nothing
-//! here decides anything: what is read goes to [`crate::live`], which knows the
-//! row of its class in each bank.
+//! are relative to the root of the hierarchy as this process sees it. Users are
+//! those of `/etc/passwd`, which is read again for each question; those that
+//! only a directory service knows have no name here. Nothing here decides
+//! anything: what is read goes to [`crate::live`], which knows the row of its
+//! class in each bank.
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use crate::live::Values;
+use super::cgroup::{container, unit};
+use super::system::System;
+use super::topology::Topology;
+use crate::check::{Attribute, LONGEST_TEXT, Value};
+use crate::live::{Place, Values};
+
+/// Older than that, what was counted says nothing about the last second.
+const FRESH: Duration = Duration::from_secs(3);
 
 /// Reads `/proc` and the cgroup file system.
 #[derive(Debug)]
 pub struct FileSystems {
     proc: PathBuf,
+    users: PathBuf,
     cgroups: Option<PathBuf>,
     paths: HashMap<u64, String>,
+    system: Option<System>,
+    sampled: Option<Instant>,
 }
 
 impl Default for FileSystems {
@@ -33,10 +48,13 @@ impl FileSystems {
     pub fn new() -> Self {
         Self {
             proc: "/proc".into(),
+            users: "/etc/passwd".into(),
             cgroups: fs::read_to_string("/proc/self/mountinfo")
                 .ok()
                 .and_then(|mounts| cgroup2_mount(&mounts)),
             paths: HashMap::new(),
+            system: None,
+            sampled: None,
         }
     }
 
@@ -49,6 +67,11 @@ impl FileSystems {
         let link = fs::read_link(directory.join("exe")).ok()?;
         let path = link.to_string_lossy();
         Some(path.strip_suffix(" (deleted)").unwrap_or(&path).to_owned())
+    }
+
+    fn read_passwd(&self) -> String {
+        let bytes = fs::read(&self.users).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     fn walk(&mut self) {
@@ -99,6 +122,15 @@ impl Values for FileSystems {
         })
     }
 
+    fn cmdline(&mut self, pid: u32) -> Option<String> {
+        let file = fs::File::open(self.proc.join(format!("{pid}/cmdline"))).ok()?;
+        let mut bytes = Vec::new();
+        // One more than fits, so that a character that is cut is seen as such.
+        let most = LONGEST_TEXT as u64 + 1;
+        file.take(most).read_to_end(&mut bytes).ok()?;
+        Some(joined(&bytes))
+    }
+
     fn lives(&mut self, pid: u32) -> bool {
         self.proc.join(pid.to_string()).exists()
     }
@@ -122,6 +154,86 @@ impl Values for FileSystems {
     fn forget_cgroup(&mut self, id: u64) {
         self.paths.remove(&id);
     }
+
+    fn of_path<'a>(&self, attribute: Attribute, path: &'a str) -> Option<&'a str> {
+        match attribute {
+            Attribute::Container => Some(container(path)),
+            Attribute::Unit => Some(unit(path)),
+            _ => None,
+        }
+    }
+
+    fn user(&mut self, uid: u32) -> Option<String> {
+        let text = self.read_passwd();
+        let found = passwd(&text).find(|(_, id)| *id == uid);
+        found.map(|(name, _)| name.to_owned())
+    }
+
+    fn users(&mut self) -> Vec<u32> {
+        passwd(&self.read_passwd()).map(|(_, uid)| uid).collect()
+    }
+
+    fn names(&mut self) -> Vec<String> {
+        let mut names = Vec::new();
+        for pid in self.processes() {
+            let Ok(threads) = fs::read_dir(self.proc.join(format!("{pid}/task"))) else {
+                continue;
+            };
+            for thread in threads.flatten() {
+                if let Ok(comm) = fs::read(thread.path().join("comm")) {
+                    let comm = comm.strip_suffix(b"\n").unwrap_or(&comm);
+                    names.push(String::from_utf8_lossy(comm).into_owned());
+                }
+            }
+        }
+        names
+    }
+
+    fn system(&mut self) -> Vec<(Attribute, Value)> {
+        let now = Instant::now();
+        let begun = self.sampled.replace(now);
+        let is_fresh = begun.is_some_and(|at| now.duration_since(at) <= FRESH);
+        // CPUs come and go: then what was counted before is of another machine.
+        let topology = Topology::read();
+        let system = match self.system.take() {
+            Some(system) if is_fresh && *system.topology() == topology => system,
+            _ => System::new(topology),
+        };
+        self.system.insert(system).sample()
+    }
+
+    fn places(&mut self) -> Vec<Place> {
+        Topology::read()
+            .places()
+            .map(|(cpu, place)| Place {
+                cpu,
+                llc: place.llc,
+                node: place.node,
+            })
+            .collect()
+    }
+}
+
+/// The arguments of a process, each of which ends with NUL, joined by blanks
+/// and cut between characters where a text of a policy would end.
+fn joined(bytes: &[u8]) -> String {
+    let end = bytes.iter().rposition(|byte| *byte != 0);
+    let bytes = bytes.get(..end.map_or(0, |end| end + 1)).unwrap_or(bytes);
+    let text = String::from_utf8_lossy(bytes).replace('\0', " ");
+    let mut end = LONGEST_TEXT.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default().to_owned()
+}
+
+/// Names and ids of `/etc/passwd`.
+fn passwd(text: &str) -> impl Iterator<Item = (&str, u32)> {
+    text.lines().filter_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        Some((name, fields.nth(1)?.parse().ok()?))
+    })
 }
 
 /// The mount point of the version 2 hierarchy; that of a hybrid set-up too.
@@ -199,6 +311,60 @@ mod tests {
         files.proc = proc.path().to_owned();
         assert_eq!(files.exe(7).as_deref(), Some("/usr/bin/game"));
         assert_eq!(files.exe(8), None);
+    }
+
+    #[test]
+    fn arguments_are_joined_and_cut() {
+        assert_eq!(joined(b"cc\0-c\0a b.c\0"), "cc -c a b.c");
+        assert_eq!(joined(b"a\0\0b\0"), "a  b", "an empty argument");
+        assert_eq!(joined(b"nginx: worker\0\0\0\0"), "nginx: worker");
+        assert_eq!(joined(b""), "");
+        let long = "\u{fc}".repeat(4_000);
+        let cut = joined(long.as_bytes());
+        assert_eq!(cut.len(), 4_094);
+        assert!(long.starts_with(&cut));
+        assert_eq!(joined(&[b'x'; 9_000]).len(), 4_095);
+    }
+
+    #[test]
+    fn reads_its_own_arguments_and_name() {
+        let mut files = FileSystems::new();
+        let own: Vec<String> = std::env::args().collect();
+        assert_eq!(files.cmdline(std::process::id()), Some(own.join(" ")));
+        assert_eq!(files.cmdline(u32::MAX), None);
+        let comm = fs::read_to_string("/proc/self/task/self/comm");
+        let comm = comm.or_else(|_| fs::read_to_string("/proc/thread-self/comm"));
+        assert!(files.names().contains(&comm.unwrap().trim_end().to_owned()));
+    }
+
+    #[test]
+    fn users_are_those_of_the_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text = "root:x:0:0::/root:/bin/sh\n# no\n\nann:x:1000:1000:Ann,,:/:\n+::::::\n";
+        fs::write(file.path(), text).unwrap();
+        let mut files = FileSystems::new();
+        files.users = file.path().to_owned();
+        assert_eq!(files.users(), [0, 1000]);
+        assert_eq!(files.user(1000).as_deref(), Some("ann"));
+        assert_eq!(files.user(1), None);
+        files.users = "/nowhere".into();
+        assert_eq!(files.user(0), None);
+    }
+
+    #[test]
+    fn the_machine_is_known_by_halves_at_first() {
+        let mut files = FileSystems::new();
+        let known = |sample: &[(Attribute, Value)], attribute| {
+            sample.iter().any(|(known, _)| *known == attribute)
+        };
+        let first = files.system();
+        assert!(known(&first, Attribute::Ncpu));
+        assert!(!known(&first, Attribute::CpuUtil));
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(known(&files.system(), Attribute::CpuUtil));
+        files.sampled = Instant::now().checked_sub(2 * FRESH);
+        assert!(!known(&files.system(), Attribute::CpuUtil), "too long ago");
+        assert!(!files.places().is_empty());
     }
 
     #[test]

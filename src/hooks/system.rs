@@ -39,6 +39,11 @@ impl System {
         }
     }
 
+    /// The CPUs that it goes by.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
     /// What is known now.
     pub fn sample(&mut self) -> Vec<(Attribute, Value)> {
         let read = |name: &str| fs::read_to_string(self.proc.join(name)).unwrap_or_default();

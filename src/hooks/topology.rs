@@ -62,6 +62,11 @@ impl Topology {
         self.llcs
     }
 
+    /// Every CPU that is online, and where it is.
+    pub fn places(&self) -> impl Iterator<Item = (u32, Place)> {
+        self.cpus.iter().map(|(cpu, place)| (*cpu, *place))
+    }
+
     /// Where a CPU is; none if it is not online.
     pub fn place(&self, cpu: u32) -> Option<Place> {
         self.cpus.get(&cpu).copied()

@@ -29,37 +29,43 @@ pub const ROWS_MAX: usize = 65_536;
 pub const ROW_UNKNOWN: u32 = u32::MAX;
 /// Attributes.
 pub const ATTRS: usize = 32;
+/// What has rows: the attributes, and the patterns on two of them.
+pub const SLOTS: usize = 34;
 
 /// `struct edict_bank_header`, up to its arrays.
 pub mod head {
-    /// Bit per attribute.
+    /// Bit per slot.
     pub const USES: usize = 0;
     /// Tiers.
-    pub const NR_TIERS: usize = 4;
+    pub const NR_TIERS: usize = 8;
     /// Rules.
-    pub const NR_RULES: usize = 8;
+    pub const NR_RULES: usize = 12;
     /// Clauses.
-    pub const NR_CLAUSES: usize = 12;
+    pub const NR_CLAUSES: usize = 16;
     /// Words per row.
-    pub const STRIDE: usize = 16;
+    pub const STRIDE: usize = 20;
     /// Rows.
-    pub const NR_ROWS: usize = 20;
-    /// Slots in use.
-    pub const NAME_SLOTS: usize = 24;
-    /// Buckets in use.
-    pub const NAME_BUCKETS: usize = 28;
+    pub const NR_ROWS: usize = 24;
+    /// Slots of the exact table in use.
+    pub const NAME_SLOTS: usize = 28;
     /// Seed of the name hash.
     pub const NAME_SEED: usize = 32;
+    /// Buckets in use.
+    pub const NAME_BUCKETS: usize = 40;
     /// How the next tier is chosen.
-    pub const BETWEEN: usize = 40;
+    pub const BETWEEN: usize = 44;
     /// Tier of `otherwise`.
-    pub const OTHERWISE_TIER: usize = 44;
+    pub const OTHERWISE_TIER: usize = 48;
     /// Rule of `otherwise`.
-    pub const OTHERWISE_RULE: usize = 48;
+    pub const OTHERWISE_RULE: usize = 52;
+    /// How many slots the policy uses.
+    pub const NR_SLOTS: usize = 56;
+    /// `u8 slot[]`: which.
+    pub const SLOT: usize = 64;
     /// `struct edict_attr_table attr[]`.
-    pub const ATTR: usize = 56;
+    pub const ATTR: usize = 104;
     /// `struct edict_tier tier[]`.
-    pub const TIER: usize = ATTR + super::ATTRS * super::attr::SIZE;
+    pub const TIER: usize = ATTR + super::SLOTS * super::attr::SIZE;
     /// The whole header.
     pub const SIZE: usize = TIER + super::TIERS_MAX * super::tier::SIZE;
 }
@@ -78,8 +84,20 @@ pub mod attr {
     pub const BOUNDS_TOP: usize = 16;
     /// Number of exact names.
     pub const EXACT: usize = 20;
+    /// `enum edict_kind`.
+    pub const KIND: usize = 24;
     /// The whole struct.
-    pub const SIZE: usize = 24;
+    pub const SIZE: usize = 32;
+}
+
+/// `enum edict_kind`: how a slot finds its row.
+pub mod kind {
+    /// An id, or an interval.
+    pub const NUMBER: u32 = 0;
+    /// A name, or a prefix.
+    pub const TEXT: u32 = 1;
+    /// The agent tells the row.
+    pub const TOLD: u32 = 2;
 }
 
 /// `struct edict_tier`.
@@ -135,10 +153,11 @@ pub mod bank {
 }
 
 const _: () = {
-    assert!(head::SIZE == 56 + 32 * 24 + 16 * 32);
+    assert!(head::SIZE == 104 + 34 * 32 + 16 * 32);
     assert!(bank::NAME_KEY.is_multiple_of(8));
     assert!(bank::WORD.is_multiple_of(8));
     assert!(ATTRS == crate::check::Attribute::COUNT);
+    assert!(SLOTS == crate::plan::Slot::COUNT);
     assert!(CLAUSES_MAX == crate::plan::CLAUSES_MAX);
     assert!(NAME_SLOTS_MAX == crate::plan::cost::NAME_SLOTS);
     assert!(PREFIX_BOUNDS_MAX == crate::plan::cost::PREFIX_BOUNDS);

@@ -66,7 +66,8 @@ struct AgentTable {
 pub struct Image {
     bank: Vec<u8>,
     digest: Digest,
-    uses: u32,
+    /// Bit per slot.
+    uses: u64,
     policy_name: String,
     policy_version: Option<String>,
     tiers: Vec<TierInfo>,
@@ -87,7 +88,12 @@ impl Image {
 
     /// Whether some rule reads the attribute.
     pub fn uses(&self, attribute: Attribute) -> bool {
-        self.uses & bit(attribute) != 0
+        Slot::all().any(|slot| slot.attribute() == attribute && self.uses_slot(slot))
+    }
+
+    /// Whether some rule asks what the slot answers.
+    pub fn uses_slot(&self, slot: Slot) -> bool {
+        self.uses & bit(slot) != 0
     }
 
     /// The row for a text that the agent evaluates; [`layout::ROW_UNKNOWN`] for
@@ -144,8 +150,8 @@ impl std::fmt::Debug for Image {
 /// nanoseconds. Half of the range, so that a difference never overflows.
 const UNREACHED: i64 = i64::MAX / 2;
 
-fn bit(attribute: Attribute) -> u32 {
-    1 << attribute as u32
+fn bit(slot: Slot) -> u64 {
+    1 << slot.index()
 }
 
 /// Emits the bank of a plan.
@@ -206,24 +212,27 @@ fn emit_whole(plan: &Plan) -> Result<Image, TooLarge> {
     let mut agent = Vec::new();
     let mut uses = 0;
     let mut next_bound = 0_usize;
+    let mut next_prefix = 0_usize;
     let mut exact: Vec<(names::Key, u16)> = Vec::new();
 
-    for planned in plan.attributes() {
+    for (position, planned) in plan.attributes().iter().enumerate() {
         let numbered: Vec<u32> = planned.rows.iter().map(|row| rows.intern(row)).collect();
         if rows.words() > layout::ROW_WORDS_MAX || rows.len() > layout::ROWS_MAX {
             return Err(too_large(planned.attribute, "classes"));
         }
         let row = |class: ClassId| numbered.get(class.0 as usize).copied().unwrap_or_default();
-        if !planned.slot.is_patterns() {
-            uses |= bit(planned.attribute);
-            let at = head::ATTR + planned.slot.index() * attr::SIZE;
-            bytes.u32(at + attr::ROW_UNKNOWN, row(planned.unknown));
-            if planned.placement == Placement::Agent {
-                bytes.u32(at + attr::ROW_DEFAULT, row(planned.unknown));
-            }
-        }
-        let at = head::ATTR + planned.attribute as usize * attr::SIZE;
+        uses |= bit(planned.slot);
+        // As many as there are slots at most, which a byte can number.
+        bytes.u8(head::SLOT + position, planned.slot.index() as u8);
+        let at = head::ATTR + planned.slot.index() * attr::SIZE;
+        bytes.u32(at + attr::ROW_UNKNOWN, row(planned.unknown));
 
+        let kind = match (planned.placement, &planned.partition) {
+            (Placement::Agent, _) => layout::kind::TOLD,
+            (Placement::Kernel, Partition::Number(_)) => layout::kind::NUMBER,
+            (Placement::Kernel, Partition::Text(_) | Partition::Pattern(_)) => layout::kind::TEXT,
+        };
+        bytes.u32(at + attr::KIND, kind);
         match (&planned.partition, planned.placement) {
             (_, Placement::Agent) => {
                 agent.push(AgentTable {
@@ -240,13 +249,19 @@ fn emit_whole(plan: &Plan) -> Result<Image, TooLarge> {
             (Partition::Text(texts), Placement::Kernel) => {
                 bytes.u32(at + attr::ROW_DEFAULT, row(texts.default));
                 bytes.u32(at + attr::EXACT, narrow(texts.exact.len()));
-                exact.extend(
-                    texts
-                        .exact
-                        .iter()
-                        .map(|(name, class)| (names::key(name), narrow16(row(*class)))),
-                );
-                write_prefixes(&mut bytes, at, planned, texts, &row)?;
+                exact.extend(texts.exact.iter().map(|(name, class)| {
+                    let key = names::name_key(planned.attribute, name);
+                    (key, narrow16(row(*class)))
+                }));
+                bytes.u32(at + attr::BOUNDS_FIRST, narrow(next_prefix));
+                write_top(&mut bytes, at, texts.bounds.len());
+                if next_prefix + texts.bounds.len() > layout::PREFIX_BOUNDS_MAX {
+                    return Err(too_large(planned.attribute, "prefixes"));
+                }
+                for (bound, class) in &texts.bounds {
+                    write_prefix(&mut bytes, next_prefix, bound, row(*class));
+                    next_prefix += 1;
+                }
             }
             (Partition::Number(numbers), Placement::Kernel) => {
                 bytes.u32(at + attr::ROW_DEFAULT, row(numbers.default));
@@ -315,8 +330,9 @@ fn emit_whole(plan: &Plan) -> Result<Image, TooLarge> {
     })
 }
 
-fn write_head(bytes: &mut Bytes, plan: &Plan, uses: u32, words: usize, rows: usize) {
-    bytes.u32(head::USES, uses);
+fn write_head(bytes: &mut Bytes, plan: &Plan, uses: u64, words: usize, rows: usize) {
+    bytes.u64(head::USES, uses);
+    bytes.u32(head::NR_SLOTS, narrow(plan.attributes().len()));
     bytes.u32(head::NR_TIERS, narrow(plan.tiers().len()));
     bytes.u32(head::NR_RULES, narrow(plan.rules().len()));
     bytes.u32(head::NR_CLAUSES, narrow(plan.clauses().len()));
@@ -380,28 +396,15 @@ fn write_names(bytes: &mut Bytes, entries: &[(names::Key, u16)]) -> Result<(), T
     Ok(())
 }
 
-fn write_prefixes(
-    bytes: &mut Bytes,
-    at: usize,
-    planned: &AttributePlan,
-    texts: &crate::plan::Texts,
-    row: &dyn Fn(ClassId) -> u32,
-) -> Result<(), TooLarge> {
-    if texts.bounds.len() > layout::PREFIX_BOUNDS_MAX {
-        return Err(too_large(planned.attribute, "prefixes"));
+fn write_prefix(bytes: &mut Bytes, index: usize, bound: &[u8], row: u32) {
+    let mut padded = [0; layout::COMM_LEN];
+    for (to, from) in padded.iter_mut().zip(bound) {
+        *to = *from;
     }
-    write_top(bytes, at, texts.bounds.len());
-    for (index, (bound, class)) in texts.bounds.iter().enumerate() {
-        let mut padded = [0; layout::COMM_LEN];
-        for (to, from) in padded.iter_mut().zip(bound) {
-            *to = *from;
-        }
-        let number = u128::from_be_bytes(padded);
-        bytes.u64(bank::PREFIX_BOUND + index * 16, (number >> 64) as u64);
-        bytes.u64(bank::PREFIX_BOUND + index * 16 + 8, number as u64);
-        bytes.u16(bank::PREFIX_ROW + index * 2, narrow16(row(*class)));
-    }
-    Ok(())
+    let number = u128::from_be_bytes(padded);
+    bytes.u64(bank::PREFIX_BOUND + index * 16, (number >> 64) as u64);
+    bytes.u64(bank::PREFIX_BOUND + index * 16 + 8, number as u64);
+    bytes.u16(bank::PREFIX_ROW + index * 2, narrow16(row));
 }
 
 fn write_top(bytes: &mut Bytes, at: usize, count: usize) {

@@ -28,8 +28,17 @@ pub(super) struct NameTable {
     pub(super) slots: Vec<(Key, u16)>,
 }
 
-/// The key of a name; longer ones are cut as the kernel cuts them.
-pub(super) fn key(name: &str) -> Key {
+/// The key of a name that an attribute has; longer ones are cut as the kernel
+/// cuts them.
+pub(super) fn name_key(attribute: Attribute, name: &str) -> Key {
+    let [low, high] = key(name);
+    match attribute {
+        Attribute::Comm => [low, high],
+        other => [low, high | tag(other)],
+    }
+}
+
+fn key(name: &str) -> Key {
     // NUL pads a key; the checker lets none into a text.
     debug_assert!(!name.contains('\0'));
     let mut bytes = [0_u8; COMM_LEN];
@@ -40,9 +49,14 @@ pub(super) fn key(name: &str) -> Key {
     [word(low), word(high)]
 }
 
-/// The key of a number of an attribute: `EDICT_ID_KEY`.
+/// The key of a number of an attribute.
 pub(super) fn id_key(attribute: Attribute, number: i64) -> Key {
-    [number as u64, (attribute as u64 + 1) << 56]
+    [number as u64, tag(attribute)]
+}
+
+/// `EDICT_KEY_TAG`: byte 15 of a comm is NUL, and so it says whose a key is.
+fn tag(attribute: Attribute) -> u64 {
+    (attribute as u64 + 1) << 56
 }
 
 fn word(bytes: &[u8]) -> u64 {

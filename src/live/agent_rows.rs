@@ -1,21 +1,19 @@
-//! Rows that only the agent can tell: those of programs and of cgroups.
+//! Rows that only the agent can tell: those of programs and arguments, of
+//! cgroups, users and patterns, and of the machine as a whole.
 //!
 //! ```text
-//!   prepare ──▶ every process, every cgroup ─┐
-//!                                            ├─▶ Values ─▶ row of its class ─▶ bank
-//!   object ──▶ events: not known, made, gone ┘
+//!   prepare ──▶ every process, cgroup, user, name ─┐
+//!                                                  ├─▶ Values ─▶ rows ─▶ bank
+//!   object ──▶ events: not known, made, gone ──────┤
+//!   clock, once a second ──▶ the machine ──────────┘
 //! ```
 //!
 //! The bank that is being prepared is announced before it is walked for, so a
 //! process that execs meanwhile is told to both banks. What is missed all the
 //! same is asked for: a task whose row is unknown makes the object send the
-//! question, once for each execution and generation.
-//!
-//! Looking for a cgroup means walking them all. However many are asked for,
-//! they share one walk, and a pause follows each: cgroups that come and go
-//! faster than they can be found must not keep a CPU busy.
+//! question, once for each execution or key, and generation.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -24,177 +22,122 @@ use std::time::{Duration, Instant};
 use libbpf_rs::{MapHandle, RingBufferBuilder};
 
 use super::error::LiveError;
-use super::request::{BATCH, Event, Process};
-use super::tables::{Active, Tables};
-use crate::check::Attribute;
-use crate::image::Image;
+use super::questions::{Cgroup, Found, OF_CGROUP, OF_PROCESS, Questions, ROUND};
+use super::request::{BATCH, Event, Key, ProcessRows, comm_text, comm_words};
+use super::tables::{Active, ROWS, SYSTEM_ROWS, Tables};
+use super::values::Values;
+use crate::check::{Attribute, Value};
+use crate::image::{Image, layout::ROW_UNKNOWN};
+use crate::plan::Slot;
 
-/// Where the values of the attributes come from that the kernel cannot
-/// evaluate itself. What an implementation does not say is not known.
-pub trait Values: Send {
-    /// The ids of all processes.
-    fn processes(&mut self) -> Vec<u32> {
-        Vec::new()
-    }
-    /// The path of the program that a process runs.
-    fn exe(&mut self, _pid: u32) -> Option<String> {
-        None
-    }
-    /// Whether there is such a process still.
-    fn lives(&mut self, _pid: u32) -> bool {
-        false
-    }
-    /// Every cgroup of the version 2 hierarchy: its id and its path.
-    fn cgroups(&mut self) -> Vec<(u64, String)> {
-        Vec::new()
-    }
-    /// The path of one cgroup, as far as the last look at all of them tells.
-    fn cgroup(&mut self, _id: u64) -> Option<String> {
-        None
-    }
-    /// Looks at all cgroups again.
-    fn look_again(&mut self) {}
-    /// This cgroup is no more.
-    fn forget_cgroup(&mut self, _id: u64) {}
-}
-
-/// Knows nothing: every such attribute stays unknown.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoValues;
-
-impl Values for NoValues {}
-
-/// So often an open question is looked at before it is given up.
-const LOOKS: u32 = 10;
-/// Between two looks; a look at all cgroups may have to wait longer.
-const ROUND: Duration = Duration::from_millis(5);
-/// The pause after a look at all cgroups, in times of what the look took.
-const PAUSE: u32 = 9;
-const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// The pause doubles with each look that finds nothing, this often.
-const DOUBLINGS: u32 = 5;
-
-/// What the object has asked and nobody could tell yet.
-#[derive(Debug, Default)]
-struct Questions {
-    /// Each with the looks that it has had, and when the next is due.
-    programs: HashMap<Process, (u32, Instant)>,
-    /// Each with the looks that it has had.
-    cgroups: HashMap<u64, u32>,
-    look_at: Option<Instant>,
-    in_vain: u32,
-}
-
-/// What the banks need to be told.
-#[derive(Debug, Default)]
-struct Answers {
-    programs: Vec<(Process, String)>,
-    cgroups: Vec<(u64, String)>,
-    gone: Vec<u64>,
-}
-
-impl Questions {
-    fn is_empty(&self) -> bool {
-        self.programs.is_empty() && self.cgroups.is_empty()
-    }
-
-    /// Takes in what was heard and answers what can be answered. What no bank
-    /// wants to know is no question.
-    fn answer(
-        &mut self,
-        events: &[Event],
-        values: &mut dyn Values,
-        wanted: &[Attribute],
-        now: Instant,
-    ) -> Answers {
-        let mut answers = Answers::default();
-        for event in events {
-            match *event {
-                Event::Exe(process) => {
-                    self.programs.entry(process).or_insert((0, now));
-                }
-                Event::Cgroup(id) => {
-                    self.cgroups.entry(id).or_insert(0);
-                }
-                Event::CgroupGone(id) => {
-                    self.cgroups.remove(&id);
-                    values.forget_cgroup(id);
-                    answers.gone.push(id);
-                }
-            }
-        }
-        if !wanted.contains(&Attribute::Exe) {
-            self.programs.clear();
-        }
-        if !wanted.contains(&Attribute::Cgroup) {
-            self.cgroups.clear();
-        }
-        self.programs.retain(|process, (looks, due)| {
-            if now < *due {
-                return true;
-            }
-            if let Some(exe) = values.exe(process.pid) {
-                answers.programs.push((*process, exe));
-                return false;
-            }
-            *looks += 1;
-            *due = now + ROUND;
-            *looks < LOOKS && values.lives(process.pid)
-        });
-        self.find_cgroups(values, &mut answers);
-        if !self.cgroups.is_empty() && self.look_at.is_none_or(|at| at <= now) {
-            let before = answers.cgroups.len();
-            let started = Instant::now();
-            values.look_again();
-            let took = started.elapsed();
-            self.find_cgroups(values, &mut answers);
-            self.in_vain = if answers.cgroups.len() > before {
-                0
-            } else {
-                DOUBLINGS.min(self.in_vain + 1)
-            };
-            let pause = (took * PAUSE).max(ROUND * (1 << self.in_vain.saturating_sub(1)));
-            // From its end: a long look must not be due again at once.
-            self.look_at = Some(now + took + pause.min(PAUSE_MAX));
-            self.cgroups.retain(|_, looks| {
-                *looks += 1;
-                *looks < LOOKS
-            });
-        }
-        answers
-    }
-
-    fn find_cgroups(&mut self, values: &mut dyn Values, answers: &mut Answers) {
-        self.cgroups.retain(|id, _| match values.cgroup(*id) {
-            Some(path) => {
-                answers.cgroups.push((*id, path));
-                false
-            }
-            None => true,
-        });
-    }
-}
+/// What the machine as a whole is asked for, in the order of its rows.
+const OF_SYSTEM: [Attribute; SYSTEM_ROWS] = [
+    Attribute::CpuUtil,
+    Attribute::Load,
+    Attribute::Imbalance,
+    Attribute::PsiCpu,
+    Attribute::OnBattery,
+    Attribute::Ncpu,
+];
+/// How often the machine is looked at, while the policy asks.
+const SAMPLE: Duration = Duration::from_secs(1);
 
 /// A bank and what it was filled from.
 #[derive(Debug, Clone)]
 struct Filled {
     active: Active,
     image: Arc<Image>,
+    /// What it was told last about the machine.
+    system: [u32; SYSTEM_ROWS],
+}
+
+impl Filled {
+    fn uses_any(&self, attributes: &[Attribute]) -> bool {
+        attributes.iter().any(|one| self.image.uses(*one))
+    }
+
+    fn row(&self, attribute: Attribute, value: Option<&str>) -> u32 {
+        row(&self.image, Slot::of(attribute), value)
+    }
+
+    fn of_process(&self, found: &Found) -> ProcessRows {
+        ProcessRows {
+            exe: self.row(Attribute::Exe, found.exe.as_deref()),
+            cmdline: self.row(Attribute::Cmdline, found.cmdline.as_deref()),
+        }
+    }
+
+    fn of_cgroup(&self, cgroup: &Cgroup) -> [u32; ROWS] {
+        [
+            self.row(Attribute::Cgroup, Some(&cgroup.path)),
+            self.row(Attribute::Container, cgroup.container.as_deref()),
+            self.row(Attribute::Unit, cgroup.unit.as_deref()),
+        ]
+    }
+
+    fn of_user(&self, name: &str) -> [u32; ROWS] {
+        [
+            self.row(Attribute::User, Some(name)),
+            ROW_UNKNOWN,
+            ROW_UNKNOWN,
+        ]
+    }
+
+    /// The rows of a comm, if the policy has such patterns.
+    fn of_name(&self, key: Key) -> Option<[u32; ROWS]> {
+        let (slot, words) = match key {
+            Key::Comm(words) => (Slot::COMM_PATTERNS, words),
+            Key::ParentComm(words) => (Slot::PARENT_COMM_PATTERNS, words),
+            Key::Cgroup(_) | Key::User(_) => return None,
+        };
+        let row = || row(&self.image, slot, Some(&comm_text(words)));
+        self.image
+            .uses_slot(slot)
+            .then(|| [row(), ROW_UNKNOWN, ROW_UNKNOWN])
+    }
+
+    fn of_system(&self, sample: &[(Attribute, Value)]) -> [u32; SYSTEM_ROWS] {
+        OF_SYSTEM.map(|attribute| {
+            let value = sample.iter().find(|(known, _)| *known == attribute);
+            let number = match value {
+                Some((_, Value::Number(number))) => *number,
+                Some((_, Value::Truth(truth))) => i64::from(*truth),
+                Some((_, Value::Text(_))) | None => return ROW_UNKNOWN,
+            };
+            self.image.agent_row_of_number(Slot::of(attribute), number)
+        })
+    }
+}
+
+fn row(image: &Image, slot: Slot, value: Option<&str>) -> u32 {
+    value.map_or(ROW_UNKNOWN, |value| image.agent_row(slot, value))
 }
 
 #[derive(Default)]
 struct State {
     banks: [Option<Filled>; 2],
+    /// The generation in force.
+    in_force: u64,
     /// While a bank is being prepared: the cgroups that went meanwhile.
     gone: Option<HashSet<u64>>,
+    /// The machine as it was seen last, and when.
+    system: Vec<(Attribute, Value)>,
+    sampled: Option<Instant>,
 }
 
 impl State {
-    fn use_any(&self, attribute: Attribute) -> bool {
+    fn use_any(&self, attributes: &[Attribute]) -> bool {
         self.banks
             .iter()
             .flatten()
-            .any(|filled| filled.image.uses(attribute))
+            .any(|filled| filled.uses_any(attributes))
+    }
+
+    /// Whether the policy in force, or the one that is being prepared, asks for
+    /// the machine as a whole.
+    fn asks_for_the_machine(&self) -> bool {
+        let mut banks = self.banks.iter().flatten();
+        banks.any(|filled| filled.active.generation >= self.in_force && filled.uses_any(&OF_SYSTEM))
     }
 }
 
@@ -209,12 +152,18 @@ pub(super) struct AgentRows {
 }
 
 impl AgentRows {
-    pub(super) fn new(tables: Arc<Tables>, values: Box<dyn Values>) -> Self {
-        Self {
+    /// Tells where the CPUs are, which does not change while the object lives.
+    pub(super) fn new(tables: Arc<Tables>, mut values: Box<dyn Values>) -> Result<Self, LiveError> {
+        for place in values.places() {
+            tables
+                .write_place(place)
+                .map_err(LiveError::kernel("telling where a CPU is"))?;
+        }
+        Ok(Self {
             tables,
             values: Arc::new(Mutex::new(values)),
             state: Arc::default(),
-        }
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -227,125 +176,259 @@ impl AgentRows {
 
     /// Tells every row of a bank that is about to be committed.
     pub(super) fn prepare(&self, active: Active, image: &Arc<Image>) -> Result<(), LiveError> {
+        let filled = Filled {
+            active,
+            image: Arc::clone(image),
+            system: [ROW_UNKNOWN; SYSTEM_ROWS],
+        };
         let cgroups_matter = {
             let mut state = self.state();
             if let Some(bank) = state.banks.get_mut(active.bank as usize & 1) {
-                *bank = Some(Filled {
-                    active,
-                    image: Arc::clone(image),
-                });
+                *bank = Some(filled.clone());
             }
             state.gone = Some(HashSet::new());
-            state.use_any(Attribute::Cgroup)
+            state.use_any(&OF_CGROUP)
         };
-        if image.uses(Attribute::Cgroup) {
-            self.prepare_cgroups(active, image)?;
+        if filled.uses_any(&OF_CGROUP) {
+            self.prepare_cgroups(&filled)?;
         } else if !cgroups_matter {
             // The object does not say any more which of them are gone.
-            for id in (0..2).flat_map(|bank| self.tables.cgroups_of(bank)) {
-                self.tables.forget_cgroup(id);
+            for key in (0..2).flat_map(|bank| self.tables.keys(bank)) {
+                if matches!(key, Key::Cgroup(_)) {
+                    self.tables.forget(key);
+                }
             }
         }
         self.state().gone = None;
-        if image.uses(Attribute::Exe) {
-            let processes = self.values().processes();
-            for pids in processes.chunks(BATCH) {
-                let found = self
-                    .tables
-                    .processes(pids)
-                    .map_err(LiveError::io("looking at processes"))?;
-                let rows: Vec<_> = {
-                    let mut values = self.values();
-                    found
-                        .into_iter()
-                        .filter_map(|process| {
-                            let exe = values.exe(process.pid)?;
-                            Some((process, image.agent_row(Attribute::Exe, &exe)))
-                        })
-                        .collect()
-                };
-                self.tables
-                    .fill(&rows, active.generation, active.bank)
-                    .map_err(LiveError::io("telling the rows of programs"))?;
-            }
+        self.prepare_users_and_names(&filled)?;
+        if filled.uses_any(&OF_SYSTEM) {
+            self.tell_the_machine(Instant::now());
+        }
+        if filled.uses_any(&OF_PROCESS) {
+            self.prepare_processes(&filled)?;
         }
         Ok(())
     }
 
-    fn prepare_cgroups(&self, active: Active, image: &Image) -> Result<(), LiveError> {
+    /// That generation is in force now.
+    pub(super) fn committed(&self, generation: u64) {
+        self.state().in_force = generation;
+    }
+
+    fn prepare_processes(&self, filled: &Filled) -> Result<(), LiveError> {
+        let mut wanted = OF_PROCESS.to_vec();
+        wanted.retain(|attribute| filled.image.uses(*attribute));
+        let processes = self.values().processes();
+        for pids in processes.chunks(BATCH) {
+            let found = self
+                .tables
+                .processes(pids)
+                .map_err(LiveError::io("looking at processes"))?;
+            let rows: Vec<_> = {
+                let mut values = self.values();
+                found
+                    .into_iter()
+                    .filter_map(|process| {
+                        let found = Found::read(process.pid, values.as_mut(), &wanted);
+                        let rows = || (process, filled.of_process(&found));
+                        found.is_anything().then(rows)
+                    })
+                    .collect()
+            };
+            let Active { generation, bank } = filled.active;
+            self.tables
+                .fill(&rows, generation, bank)
+                .map_err(LiveError::io("telling the rows of processes"))?;
+        }
+        Ok(())
+    }
+
+    fn prepare_cgroups(&self, filled: &Filled) -> Result<(), LiveError> {
         // Told before the look and not seen by it: those are gone.
-        let told = self.tables.cgroups_of(active.bank);
-        let cgroups = self.values().cgroups();
+        let told = self.tables.keys(filled.active.bank);
+        let cgroups: Vec<(u64, Cgroup)> = {
+            let mut values = self.values();
+            let paths = values.cgroups();
+            let read = |(id, path)| (id, Cgroup::read(path, values.as_ref()));
+            paths.into_iter().map(read).collect()
+        };
         let known: HashSet<u64> = cgroups.iter().map(|(id, _)| *id).collect();
         let mut state = self.state();
         let gone = state.gone.take().unwrap_or_default();
-        for id in told {
-            if !known.contains(&id) {
-                self.tables.forget_cgroup(id);
+        for key in told {
+            if let Key::Cgroup(id) = key
+                && !known.contains(&id)
+            {
+                self.tables.forget(key);
             }
         }
-        for (id, path) in cgroups.iter().filter(|(id, _)| !gone.contains(id)) {
-            let row = image.agent_row(Attribute::Cgroup, path);
+        for (id, cgroup) in cgroups.iter().filter(|(id, _)| !gone.contains(id)) {
             self.tables
-                .fill_cgroup(*id, row, active.generation, active.bank)
+                .tell(Key::Cgroup(*id), filled.of_cgroup(cgroup), filled.active)
                 .map_err(LiveError::kernel("telling the rows of cgroups"))?;
         }
         Ok(())
     }
 
-    pub(super) fn exe(&self, pid: u32) -> Option<String> {
-        self.values().exe(pid)
+    /// Those that there are; others are told when they are met.
+    fn prepare_users_and_names(&self, filled: &Filled) -> Result<(), LiveError> {
+        let users: Vec<(u32, String)> = if filled.image.uses(Attribute::User) {
+            let mut values = self.values();
+            let uids = values.users();
+            let named = |uid| Some((uid, values.user(uid)?));
+            uids.into_iter().filter_map(named).collect()
+        } else {
+            Vec::new()
+        };
+        for (uid, name) in users {
+            self.tables
+                .tell(Key::User(uid), filled.of_user(&name), filled.active)
+                .map_err(LiveError::kernel("telling the rows of users"))?;
+        }
+        let patterns = [Slot::COMM_PATTERNS, Slot::PARENT_COMM_PATTERNS];
+        if !patterns.iter().any(|slot| filled.image.uses_slot(*slot)) {
+            return Ok(());
+        }
+        let names: HashSet<String> = self.values().names().into_iter().collect();
+        for name in names {
+            let words = comm_words(&name);
+            for key in [Key::Comm(words), Key::ParentComm(words)] {
+                if let Some(rows) = filled.of_name(key) {
+                    self.tables
+                        .tell(key, rows, filled.active)
+                        .map_err(LiveError::kernel("telling the rows of names"))?;
+                }
+            }
+        }
+        Ok(())
     }
 
-    pub(super) fn cgroup(&self, id: u64) -> Option<String> {
+    /// Once a second, if anybody wants to know.
+    fn look_at_the_machine(&self, now: Instant) {
+        let due = {
+            let state = self.state();
+            state.asks_for_the_machine()
+                && state
+                    .sampled
+                    .is_none_or(|at| now.duration_since(at) >= SAMPLE)
+        };
+        if due {
+            let sample = self.values().system();
+            let mut state = self.state();
+            state.system = sample;
+            state.sampled = Some(now);
+            drop(state);
+            self.tell_the_machine(now);
+        }
+    }
+
+    /// Tells the banks what has changed; what has not costs nothing.
+    fn tell_the_machine(&self, now: Instant) {
+        self.system(now);
+        let mut state = self.state();
+        let State { banks, system, .. } = &mut *state;
+        let mut changed = false;
+        for filled in banks.iter_mut().flatten() {
+            let rows = filled.of_system(system);
+            if !filled.uses_any(&OF_SYSTEM) || rows == filled.system {
+                continue;
+            }
+            match self.tables.write_system(rows, filled.active) {
+                Ok(()) => filled.system = rows,
+                Err(error) => log::warn!("the rows of the machine: {error}"),
+            }
+            changed = true;
+        }
+        if changed && let Err(error) = self.tables.system_changed() {
+            log::warn!("the rows of the machine: {error}");
+        }
+    }
+
+    /// The machine as it was seen in the last second or so.
+    pub(super) fn system(&self, now: Instant) -> Vec<(Attribute, Value)> {
+        let state = self.state();
+        if state
+            .sampled
+            .is_some_and(|at| now.duration_since(at) < 2 * SAMPLE)
+        {
+            return state.system.clone();
+        }
+        drop(state);
+        let sample = self.values().system();
+        let mut state = self.state();
+        state.system.clone_from(&sample);
+        state.sampled = Some(now);
+        sample
+    }
+
+    /// What a process runs, with which arguments.
+    pub(super) fn process(&self, pid: u32) -> Found {
+        Found::read(pid, self.values().as_mut(), &OF_PROCESS)
+    }
+
+    pub(super) fn user(&self, uid: u32) -> Option<String> {
+        self.values().user(uid)
+    }
+
+    pub(super) fn cgroup(&self, id: u64) -> Option<Cgroup> {
         let mut values = self.values();
-        values.cgroup(id).or_else(|| {
+        let path = values.cgroup(id).or_else(|| {
             values.look_again();
             values.cgroup(id)
-        })
+        })?;
+        Some(Cgroup::read(path, values.as_ref()))
     }
 
     /// Answers what was asked, now or before.
     fn answer(&self, questions: &mut Questions, events: &[Event]) {
-        let mut wanted = vec![Attribute::Exe, Attribute::Cgroup];
-        wanted.retain(|attribute| self.state().use_any(*attribute));
+        let mut wanted = [&OF_PROCESS[..], &OF_CGROUP[..]].concat();
+        wanted.retain(|attribute| self.state().use_any(&[*attribute]));
         let answers = {
             let mut values = self.values();
             questions.answer(events, values.as_mut(), &wanted, Instant::now())
         };
         let mut state = self.state();
-        let State { banks, gone } = &mut *state;
-        for id in &answers.gone {
-            self.tables.forget_cgroup(*id);
+        let State { banks, gone, .. } = &mut *state;
+        for id in answers.gone.iter().chain(&answers.given_up) {
+            self.tables.forget(Key::Cgroup(*id));
         }
         if let Some(gone) = gone {
             gone.extend(&answers.gone);
         }
         let mut told = false;
         for filled in banks.iter().flatten() {
-            let Active { generation, bank } = filled.active;
-            if filled.image.uses(Attribute::Cgroup) {
-                for (id, path) in &answers.cgroups {
-                    let row = filled.image.agent_row(Attribute::Cgroup, path);
-                    if let Err(error) = self.tables.fill_cgroup(*id, row, generation, bank) {
-                        log::warn!("the row of cgroup {path}: {error}");
-                    }
-                    told = true;
-                }
+            let mut rows: Vec<(Key, [u32; ROWS])> = Vec::new();
+            if filled.uses_any(&OF_CGROUP) {
+                let of =
+                    |(id, cgroup): &(u64, Cgroup)| (Key::Cgroup(*id), filled.of_cgroup(cgroup));
+                rows.extend(answers.cgroups.iter().map(of));
             }
-            if !answers.programs.is_empty() && filled.image.uses(Attribute::Exe) {
-                let rows: Vec<_> = answers
-                    .programs
-                    .iter()
-                    .map(|(process, exe)| (*process, filled.image.agent_row(Attribute::Exe, exe)))
+            if filled.image.uses(Attribute::User) {
+                let of = |(uid, name): &(u32, String)| (Key::User(*uid), filled.of_user(name));
+                rows.extend(answers.users.iter().map(of));
+            }
+            let named = answers.names.iter();
+            rows.extend(named.filter_map(|key| Some((*key, filled.of_name(*key)?))));
+            for (key, rows) in rows {
+                if let Err(error) = self.tables.tell(key, rows, filled.active) {
+                    log::warn!("the rows of {key:?}: {error}");
+                }
+                told = true;
+            }
+            if !answers.processes.is_empty() && filled.uses_any(&OF_PROCESS) {
+                let of = |(process, found)| (process, filled.of_process(found));
+                let found = answers.processes.iter();
+                let rows: Vec<_> = found
+                    .map(|(process, found)| of((*process, found)))
                     .collect();
+                let Active { generation, bank } = filled.active;
                 if let Err(error) = self.tables.fill(&rows, generation, bank) {
-                    log::warn!("the rows of programs: {error}");
+                    log::warn!("the rows of processes: {error}");
                 }
             }
         }
-        if told && let Err(error) = self.tables.cgroups_changed() {
-            log::warn!("the rows of cgroups: {error}");
+        if told && let Err(error) = self.tables.rows_told() {
+            log::warn!("the rows that were told: {error}");
         }
     }
 
@@ -386,6 +469,7 @@ impl AgentRows {
         // A cgroup is announced a moment before its directory can be seen.
         let mut questions = Questions::default();
         while !stop.load(Ordering::Relaxed) {
+            self.look_at_the_machine(Instant::now());
             let patience = ROUND * if questions.is_empty() { 20 } else { 1 };
             // Interrupted by a signal is no failure.
             let _ = ring.poll(patience);
@@ -414,135 +498,5 @@ impl Drop for Listener {
         {
             log::error!("the thread that answers the object died");
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Cgroups that a look can see, programs, and how often anyone looked.
-    #[derive(Default)]
-    struct Fake {
-        visible: HashMap<u64, String>,
-        seen: HashMap<u64, String>,
-        programs: HashMap<u32, String>,
-        walks: u32,
-        reads: u32,
-        takes: Duration,
-    }
-
-    impl Values for Fake {
-        fn exe(&mut self, pid: u32) -> Option<String> {
-            self.reads += 1;
-            self.programs.get(&pid).cloned()
-        }
-        fn lives(&mut self, pid: u32) -> bool {
-            pid != 3
-        }
-        fn cgroup(&mut self, id: u64) -> Option<String> {
-            self.seen.get(&id).cloned()
-        }
-        fn look_again(&mut self) {
-            self.walks += 1;
-            std::thread::sleep(self.takes);
-            self.seen = self.visible.clone();
-        }
-    }
-
-    /// Says to the questions what is heard at a time, in milliseconds.
-    fn hearing() -> impl FnMut(&mut Questions, &mut Fake, u64, &[Event]) -> Answers {
-        let start = Instant::now();
-        move |questions, fake, millis, events| {
-            let now = start + Duration::from_millis(millis);
-            questions.answer(events, fake, &[Attribute::Exe, Attribute::Cgroup], now)
-        }
-    }
-
-    fn process(pid: u32) -> Process {
-        Process {
-            pid,
-            exec_id: 1,
-            started: 2,
-        }
-    }
-
-    #[test]
-    fn cgroups_that_come_and_go_share_a_handful_of_walks() {
-        let (mut open, mut fake, mut hear) = (Questions::default(), Fake::default(), hearing());
-        let pair = |id| [Event::Cgroup(id), Event::CgroupGone(id)];
-        let events: Vec<_> = (0..500).flat_map(pair).collect();
-        assert_eq!(hear(&mut open, &mut fake, 0, &events).gone.len(), 500);
-        assert_eq!(fake.walks, 0);
-        for id in 0..500 {
-            hear(&mut open, &mut fake, 2 * id, &[Event::Cgroup(id)]);
-            hear(&mut open, &mut fake, 2 * id + 1, &[Event::CgroupGone(id)]);
-        }
-        assert!((1..=20).contains(&fake.walks), "{} walks", fake.walks);
-        assert!(open.is_empty());
-    }
-
-    #[test]
-    fn what_is_never_found_is_given_up_on_a_busy_host() {
-        let (mut open, mut fake, mut hear) = (Questions::default(), Fake::default(), hearing());
-        fake.visible.insert(1000, "/busy".into());
-        let lost: Vec<_> = (0..500).map(Event::Cgroup).collect();
-        hear(&mut open, &mut fake, 0, &lost);
-        assert_eq!(fake.walks, 1, "a batch shares one");
-        for millis in 1..3000 {
-            hear(&mut open, &mut fake, millis, &[Event::Cgroup(1000)]);
-        }
-        assert!(open.is_empty());
-        assert_eq!(fake.walks, LOOKS);
-    }
-
-    #[test]
-    fn a_cgroup_that_shows_a_moment_later_is_found() {
-        let (mut open, mut fake, mut hear) = (Questions::default(), Fake::default(), hearing());
-        hear(&mut open, &mut fake, 0, &[Event::Cgroup(7)]);
-        fake.visible.insert(7, "/late".into());
-        let answers = hear(&mut open, &mut fake, 2_000, &[]);
-        assert_eq!(answers.cgroups, [(7, String::from("/late"))]);
-        assert!(open.is_empty());
-    }
-
-    #[test]
-    fn the_pause_begins_at_the_end_of_a_long_walk() {
-        let (mut open, mut fake, mut hear) = (Questions::default(), Fake::default(), hearing());
-        fake.takes = Duration::from_millis(20);
-        hear(&mut open, &mut fake, 0, &[Event::Cgroup(7)]);
-        hear(&mut open, &mut fake, 180, &[Event::Cgroup(8)]);
-        assert_eq!(fake.walks, 1);
-        hear(&mut open, &mut fake, 60_000, &[]);
-        assert_eq!(fake.walks, 2);
-    }
-
-    #[test]
-    fn what_no_bank_uses_is_not_looked_for() {
-        let (mut open, mut fake) = (Questions::default(), Fake::default());
-        let exe = Event::Exe(process(2));
-        let events = [Event::Cgroup(1), exe, Event::CgroupGone(3)];
-        let answers = open.answer(&events, &mut fake, &[], Instant::now());
-        assert_eq!((fake.walks, fake.reads), (0, 0));
-        assert_eq!(answers.gone, [3]);
-        assert!(open.is_empty());
-    }
-
-    #[test]
-    fn a_program_that_cannot_be_read_stays_open_for_its_rounds() {
-        let (mut open, mut fake, mut hear) = (Questions::default(), Fake::default(), hearing());
-        let events = [1, 2, 3].map(|pid| Event::Exe(process(pid)));
-        hear(&mut open, &mut fake, 0, &events);
-        hear(&mut open, &mut fake, 0, &[Event::CgroupGone(9)]);
-        assert_eq!(fake.reads, 3, "not before the next round");
-        fake.programs.insert(1, "/bin/late".into());
-        let answers = hear(&mut open, &mut fake, 5, &[]);
-        assert_eq!(answers.programs, [(process(1), "/bin/late".into())]);
-        assert_eq!(fake.reads, 5, "the dead one is not open any more");
-        for round in 2..20 {
-            hear(&mut open, &mut fake, 5 * round, &[]);
-        }
-        assert!(open.is_empty());
-        assert_eq!(fake.reads, 3 + 2 + LOOKS - 2);
     }
 }

@@ -18,9 +18,9 @@
 //! whatever way, the kernel's own scheduler takes over. Reloading never
 //! touches it.
 //!
-//! What is needed on the agent's side to know a process' program or a
-//! cgroup's path is asked from [`Values`]; a thread of its own answers the
-//! object's questions, so that a busy agent delays no class.
+//! What is needed on the agent's side to know a process' program, a cgroup's
+//! path or the load of the machine is asked from [`Values`]; a thread of its own
+//! answers the object's questions, so that a busy agent delays no class.
 //!
 //! [`probe()`] needs no libbpf and works in every build.
 
@@ -35,16 +35,18 @@ mod generation;
 #[cfg(feature = "live")]
 mod object;
 #[cfg(feature = "live")]
+mod questions;
+#[cfg(feature = "live")]
 mod request;
 #[cfg(feature = "live")]
 mod statistics;
 #[cfg(feature = "live")]
 mod tables;
+#[cfg(feature = "live")]
+mod values;
 
 pub use probe::{Finding, Probe, Verdict, probe};
 
-#[cfg(feature = "live")]
-pub use agent_rows::{NoValues, Values};
 #[cfg(feature = "live")]
 pub use error::LiveError;
 #[cfg(feature = "live")]
@@ -53,6 +55,8 @@ pub use generation::{Generation, Prepared};
 pub use object::{Attached, Decision, Ejection, LoadOptions, Loaded, Object, load};
 #[cfg(feature = "live")]
 pub use statistics::{Inspection, Statistics, TierStatistics};
+#[cfg(feature = "live")]
+pub use values::{NoValues, Place, Values};
 
 #[cfg(feature = "live")]
 #[allow(

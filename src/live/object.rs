@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 
 use libbpf_rs::{Link, MapCore, MapFlags, PrintLevel};
 
-use super::agent_rows::{AgentRows, Listener, NoValues, Values};
+use super::agent_rows::{AgentRows, Listener};
 use super::error::LiveError;
 use super::generation::{Generation, Prepared};
 use super::probe;
 use super::request::{put, word32, word64};
 use super::skeleton::{MainSkel, MainSkelBuilder};
-use super::statistics::{Inspection, Statistics};
+use super::statistics::{INSPECTION, Inspection, Statistics};
 use super::tables::{Active, Tables};
+use super::values::{NoValues, Values};
 use crate::image::Image;
 
 /// What may be chosen when the object is loaded.
@@ -153,7 +154,8 @@ pub fn load(options: LoadOptions) -> Result<Loaded, LiveError> {
     open.maps
         .edict_cpus
         .set_max_entries(cpus)
-        .map_err(LiveError::kernel("sizing the table of CPUs"))?;
+        .and_then(|()| open.maps.edict_places.set_max_entries(cpus))
+        .map_err(LiveError::kernel("sizing the tables of CPUs"))?;
     if let Some(constants) = open.maps.rodata_data.as_mut() {
         constants.edict_nr_cpus = cpus;
         constants.edict_seed = seed(options.seed);
@@ -185,7 +187,7 @@ pub fn load(options: LoadOptions) -> Result<Loaded, LiveError> {
     let tables = Arc::new(Tables::new(&skeleton)?);
     Ok(Object {
         stage: stage::Loaded(()),
-        rows: AgentRows::new(Arc::clone(&tables), options.values),
+        rows: AgentRows::new(Arc::clone(&tables), options.values)?,
         tables,
         skeleton,
         active: Active::default(),
@@ -275,6 +277,7 @@ impl<S> Object<S> {
             .commit(prepared.expected, prepared.active, renumbered)?;
         self.previous = self.image().cloned();
         self.active = prepared.active;
+        self.rows.committed(self.active.generation);
         self.hold(self.active.bank, Some(Arc::clone(&prepared.image)));
         Ok(prepared.generation())
     }
@@ -324,7 +327,7 @@ impl<S> Object<S> {
     /// When there is no such task.
     pub fn inspect(&self, pid: u32) -> Result<Inspection, LiveError> {
         let image = self.image().ok_or(LiveError::NoGeneration)?;
-        let mut context = [0; 160];
+        let mut context = [0; INSPECTION];
         put(&mut context, 0, &pid.to_le_bytes());
         match self.tables.inspect.run(&mut context) {
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => {

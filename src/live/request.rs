@@ -11,7 +11,7 @@ use libbpf_rs::libbpf_sys;
 
 /// Processes in one request.
 pub(super) const BATCH: usize = 256;
-const PROCESS: usize = 40;
+const PROCESS: usize = 48;
 
 /// A program that runs when it is called.
 #[derive(Debug)]
@@ -55,6 +55,83 @@ pub(super) struct Process {
     pub(super) started: u64,
 }
 
+/// What the agent tells of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ProcessRows {
+    pub(super) exe: u32,
+    pub(super) cmdline: u32,
+}
+
+/// What the agent tells for many tasks at once: a kind and a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Key {
+    /// By its id: `cgroup`, `container`, `unit`.
+    Cgroup(u64),
+    /// By the effective user id: `user`.
+    User(u32),
+    /// By a comm: the patterns on `comm`.
+    Comm([u64; 2]),
+    /// By a comm: the patterns on `parent.comm`.
+    ParentComm([u64; 2]),
+}
+
+impl Key {
+    /// Bytes of `struct edict_told_key`.
+    pub(super) const SIZE: usize = 24;
+
+    fn from_words(kind: u32, words: [u64; 2]) -> Option<Self> {
+        let [first, _] = words;
+        match kind {
+            0 => Some(Self::Cgroup(first)),
+            1 => Some(Self::User(u32::try_from(first).ok()?)),
+            2 => Some(Self::Comm(words)),
+            3 => Some(Self::ParentComm(words)),
+            _ => None,
+        }
+    }
+
+    /// `struct edict_told_key`.
+    pub(super) fn bytes(self, bank: u32) -> [u8; Self::SIZE] {
+        let (kind, [first, second]): (u32, [u64; 2]) = match self {
+            Self::Cgroup(id) => (0, [id, 0]),
+            Self::User(uid) => (1, [u64::from(uid), 0]),
+            Self::Comm(words) => (2, words),
+            Self::ParentComm(words) => (3, words),
+        };
+        let mut bytes = [0; Self::SIZE];
+        put(&mut bytes, 0, &kind.to_le_bytes());
+        put(&mut bytes, 4, &bank.to_le_bytes());
+        put(&mut bytes, 8, &first.to_le_bytes());
+        put(&mut bytes, 16, &second.to_le_bytes());
+        bytes
+    }
+
+    /// The key and its bank.
+    pub(super) fn parse(bytes: &[u8]) -> Option<(Self, u32)> {
+        let words = [word64(bytes, 8), word64(bytes, 16)];
+        Some((Self::from_words(word32(bytes, 0), words)?, word32(bytes, 4)))
+    }
+}
+
+/// A comm in the two words of a key, cut as the kernel cuts it.
+pub(super) fn comm_words(name: &str) -> [u64; 2] {
+    let mut bytes = [0; 16];
+    for (to, from) in bytes.iter_mut().take(15).zip(name.bytes()) {
+        *to = from;
+    }
+    [word64(&bytes, 0), word64(&bytes, 8)]
+}
+
+/// A comm as text.
+pub(super) fn comm_text(words: [u64; 2]) -> String {
+    let bytes: Vec<u8> = words
+        .into_iter()
+        .flat_map(u64::to_le_bytes)
+        .take_while(|byte| *byte != 0)
+        .collect();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 /// The context of the requests about processes.
 pub(super) struct Batch(Vec<u8>);
 
@@ -68,7 +145,7 @@ impl Batch {
     }
 
     /// Rows for one bank.
-    pub(super) fn of_rows(rows: &[(Process, u32)], generation: u64, bank: u32) -> Self {
+    pub(super) fn of_rows(rows: &[(Process, ProcessRows)], generation: u64, bank: u32) -> Self {
         let mut batch = Self::empty(rows.len());
         for (index, (process, row)) in rows.iter().enumerate() {
             batch.put(index, 0, &process.exec_id.to_le_bytes());
@@ -76,7 +153,8 @@ impl Batch {
             batch.put(index, 16, &generation.to_le_bytes());
             batch.put(index, 24, &process.pid.to_le_bytes());
             batch.put(index, 28, &bank.to_le_bytes());
-            batch.put(index, 32, &row.to_le_bytes());
+            batch.put(index, 32, &row.exe.to_le_bytes());
+            batch.put(index, 36, &row.cmdline.to_le_bytes());
         }
         batch
     }
@@ -103,7 +181,7 @@ impl Batch {
         let count = word32(&self.0, 0) as usize;
         (0..count.min(BATCH)).filter_map(|index| {
             let at = 8 + index * PROCESS;
-            (word32(&self.0, at + 36) == 0).then(|| Process {
+            (word32(&self.0, at + 40) == 0).then(|| Process {
                 pid: word32(&self.0, at + 24),
                 exec_id: word64(&self.0, at),
                 started: word64(&self.0, at + 8),
@@ -121,8 +199,10 @@ impl From<Vec<u8>> for Batch {
 /// What the object tells the agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Event {
-    Exe(Process),
-    Cgroup(u64),
+    /// The rows of a process are not known.
+    Process(Process),
+    /// The rows of a key are not known.
+    Key(Key),
     CgroupGone(u64),
 }
 
@@ -131,16 +211,16 @@ impl Event {
         if bytes.len() < 24 {
             return None;
         }
-        let id = word64(bytes, 8);
+        let words = [word64(bytes, 8), word64(bytes, 16)];
+        let [first, second] = words;
         match word32(bytes, 0) {
-            1 => Some(Self::Exe(Process {
+            1 => Some(Self::Process(Process {
                 pid: word32(bytes, 4),
-                exec_id: id,
-                started: word64(bytes, 16),
+                exec_id: first,
+                started: second,
             })),
-            2 => Some(Self::Cgroup(id)),
-            3 => Some(Self::CgroupGone(id)),
-            _ => None,
+            2 => Some(Self::CgroupGone(first)),
+            kind => Key::from_words(kind.checked_sub(16)?, words).map(Self::Key),
         }
     }
 }
@@ -165,4 +245,36 @@ pub(super) fn word64(bytes: &[u8], at: usize) -> u64 {
         .get(at..at + 8)
         .and_then(|word| word.try_into().ok())
         .map_or(0, u64::from_le_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_survives_its_bytes() {
+        for key in [
+            Key::Cgroup(u64::MAX),
+            Key::User(u32::MAX),
+            Key::Comm(comm_words("fifteen-bytes-a")),
+            Key::ParentComm(comm_words("\u{fc}")),
+        ] {
+            for bank in 0..2 {
+                assert_eq!(Key::parse(&key.bytes(bank)), Some((key, bank)));
+            }
+        }
+        assert_eq!(Key::parse(&[9; Key::SIZE]), None);
+    }
+
+    #[test]
+    fn a_comm_survives_its_words() {
+        for name in ["", "a", "fifteen-bytes-a", "\u{fc}ber"] {
+            assert_eq!(comm_text(comm_words(name)), name);
+        }
+        assert_eq!(
+            comm_text(comm_words("fifteen-bytes-and-more")),
+            "fifteen-bytes-a"
+        );
+        assert_eq!(comm_text([0xff, 0]), "\u{fffd}");
+    }
 }

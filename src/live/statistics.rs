@@ -1,19 +1,25 @@
 //! Counters and inspections, decoded.
 
+use std::time::Instant;
+
 use libbpf_rs::{MapCore, MapFlags};
 
 use super::agent_rows::AgentRows;
 use super::error::LiveError;
-use super::request::{word32, word64};
+use super::request::{comm_text, word32, word64};
 use super::tables::{Active, Tables};
-use crate::check::{Attribute, RuleId, TierId};
+use crate::check::{ATTRIBUTES, Attribute, RuleId, Source, TierId, Type};
 use crate::eval::Task;
 use crate::image::{Image, layout};
+use crate::plan::Slot;
 
 const WAIT_BUCKETS: usize = 32;
 const HEAD: usize = 32;
 const RULES: usize = layout::RULES_MAX * 8;
 const TIER: usize = 38 * 8;
+/// Bytes of `struct edict_inspect`, and where its facts begin.
+pub(super) const INSPECTION: usize = FACTS + 112 + layout::SLOTS * 8;
+const FACTS: usize = 40;
 
 /// What a tier did since its generation was prepared.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -132,45 +138,53 @@ impl Inspection {
     pub(super) fn parse(bytes: &[u8], image: &Image, rows: &AgentRows) -> Self {
         let pid = word32(bytes, 0);
         let tgid = word32(bytes, 4);
-        let known = word32(bytes, 152);
-        let number = |attribute: Attribute| {
-            let at = 56 + attribute as usize * 8;
-            (known & 1 << attribute as u32 != 0).then(|| word64(bytes, at).cast_signed())
-        };
-        let told =
-            |attribute: Attribute| !image.uses(attribute) || known & 1 << attribute as u32 != 0;
-        let comm: Vec<u8> = bytes
-            .get(40..56)
-            .unwrap_or_default()
-            .iter()
-            .copied()
-            .take_while(|byte| *byte != 0)
-            .collect();
-        let comm = String::from_utf8_lossy(&comm).into_owned();
-        let kthread = number(Attribute::Kthread).is_some_and(|kthread| kthread != 0);
-        let mut task = Task::default()
-            .with(Attribute::Comm, comm.as_str())
-            .with(Attribute::Kthread, kthread);
-        for attribute in [
-            Attribute::Nice,
-            Attribute::Uid,
-            Attribute::RuntimeAvg,
-            Attribute::WakeRate,
-        ] {
-            if let Some(number) = number(attribute) {
-                task.set(attribute, number);
+        let known = word64(bytes, FACTS);
+        let knows = |attribute: Attribute| known & 1 << attribute as u32 != 0;
+        let name = |at: usize| comm_text([word64(bytes, at), word64(bytes, at + 8)]);
+        let comm = name(FACTS + 8);
+        let mut task = Task::default();
+        for about in ATTRIBUTES {
+            let attribute = about.attribute;
+            if about.source != Source::Kernel || !knows(attribute) {
+                continue;
+            }
+            let number = word64(bytes, FACTS + 40 + attribute as usize * 8).cast_signed();
+            match (attribute, about.ty) {
+                (Attribute::Comm, _) => task.set(attribute, comm.as_str()),
+                (Attribute::ParentComm, _) => task.set(attribute, name(FACTS + 24)),
+                (_, Type::Bool) => task.set(attribute, number != 0),
+                (_, _) => task.set(attribute, number),
             }
         }
-        if !kthread
-            && told(Attribute::Exe)
-            && let Some(exe) = rows.exe(tgid)
-        {
-            task.set(Attribute::Exe, exe);
+        // What the object has not been told yet it does not know, if it asks.
+        let told = |attribute: Attribute| !image.uses_slot(Slot::of(attribute)) || knows(attribute);
+        let mut say = |attribute: Attribute, text: Option<String>| {
+            if let Some(text) = text
+                && told(attribute)
+            {
+                task.set(attribute, text);
+            }
+        };
+        let is_kthread = word64(bytes, FACTS + 40 + Attribute::Kthread as usize * 8) != 0;
+        if !is_kthread {
+            let process = rows.process(tgid);
+            say(Attribute::Exe, process.exe);
+            say(Attribute::Cmdline, process.cmdline);
         }
-        if told(Attribute::Cgroup)
-            && let Some(cgroup) = rows.cgroup(word64(bytes, 16))
-        {
-            task.set(Attribute::Cgroup, cgroup);
+        let uid = word64(bytes, FACTS + 40 + Attribute::Uid as usize * 8);
+        say(
+            Attribute::User,
+            u32::try_from(uid).ok().and_then(|uid| rows.user(uid)),
+        );
+        if let Some(cgroup) = rows.cgroup(word64(bytes, 16)) {
+            say(Attribute::Cgroup, Some(cgroup.path));
+            say(Attribute::Container, cgroup.container);
+            say(Attribute::Unit, cgroup.unit);
+        }
+        for (attribute, value) in rows.system(Instant::now()) {
+            if told(attribute) {
+                task.set(attribute, value);
+            }
         }
         Self {
             pid,

@@ -8,15 +8,22 @@ use std::sync::{Mutex, PoisonError};
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
 use super::error::LiveError;
-use super::request::{Batch, Process, Request, put, word64};
+use super::request::{Batch, Key, Process, ProcessRows, Request, put};
 use super::skeleton::MainSkel;
-use crate::image::layout::ROW_UNKNOWN;
+use super::values::Place;
+
+/// Rows of one key: `EDICT_TOLD_ROWS`.
+pub(super) const ROWS: usize = 3;
+/// Rows of the machine as a whole: `EDICT_SYSTEM_ROWS`.
+pub(super) const SYSTEM_ROWS: usize = 6;
 
 /// Handles of their own: they outlive the borrow of the skeleton.
 #[derive(Debug)]
 pub(super) struct Tables {
     banks: MapHandle,
-    cgroups: MapHandle,
+    told: MapHandle,
+    systems: MapHandle,
+    places: MapHandle,
     /// The argument of two requests: used by one thread at a time.
     batches: Mutex<MapHandle>,
     pub(super) counters: MapHandle,
@@ -27,7 +34,8 @@ pub(super) struct Tables {
     commit: Request,
     processes: Request,
     fill: Request,
-    cgroups_changed: Request,
+    rows_told: Request,
+    system_changed: Request,
     pub(super) inspect: Request,
     populations: MapHandle,
     count: Request,
@@ -65,7 +73,9 @@ impl Tables {
         let progs = &skeleton.progs;
         Ok(Self {
             banks: map(&maps.edict_banks)?,
-            cgroups: map(&maps.edict_cgroups)?,
+            told: map(&maps.edict_told_rows)?,
+            systems: map(&maps.edict_systems)?,
+            places: map(&maps.edict_places)?,
             batches: Mutex::new(map(&maps.edict_batches)?),
             counters: map(&maps.edict_counters_of)?,
             events: map(&maps.edict_events)?,
@@ -76,7 +86,8 @@ impl Tables {
             commit: request(&progs.edict_commit)?,
             processes: request(&progs.edict_processes)?,
             fill: request(&progs.edict_fill)?,
-            cgroups_changed: request(&progs.edict_cgroups_changed)?,
+            rows_told: request(&progs.edict_rows_told)?,
+            system_changed: request(&progs.edict_system_changed)?,
             inspect: request(&progs.edict_inspect)?,
             count: request(&progs.edict_count)?,
         })
@@ -147,11 +158,11 @@ impl Tables {
         Ok(Batch::from(answered.unwrap_or_default()).found().collect())
     }
 
-    /// Tells rows of programs. Processes that have gone on meanwhile are
-    /// left out by the object.
+    /// Tells rows of processes. Those that have gone on meanwhile are left out
+    /// by the object.
     pub(super) fn fill(
         &self,
-        rows: &[(Process, u32)],
+        rows: &[(Process, ProcessRows)],
         generation: u64,
         bank: u32,
     ) -> io::Result<()> {
@@ -166,37 +177,62 @@ impl Tables {
         Ok(())
     }
 
-    pub(super) fn fill_cgroup(
+    /// Tells the rows of a key in one bank.
+    pub(super) fn tell(
         &self,
-        id: u64,
-        row: u32,
-        generation: u64,
-        bank: u32,
+        key: Key,
+        rows: [u32; ROWS],
+        active: Active,
     ) -> libbpf_rs::Result<()> {
-        let mut value = [0; 16];
-        put(&mut value, 0, &generation.to_le_bytes());
-        put(&mut value, 8, &row.to_le_bytes());
-        if row == ROW_UNKNOWN {
-            return Ok(());
+        let mut value = [0; 24];
+        put(&mut value, 0, &active.generation.to_le_bytes());
+        for (index, row) in rows.iter().enumerate() {
+            put(&mut value, 8 + index * 4, &row.to_le_bytes());
         }
-        self.cgroups
-            .update(&cgroup_key(id, bank), &value, MapFlags::ANY)
+        let key = key.bytes(active.bank);
+        self.told.update(&key, &value, MapFlags::ANY)
     }
 
-    pub(super) fn forget_cgroup(&self, id: u64) {
+    /// Withdraws the rows of a key: it is unknown, and may be asked for again.
+    pub(super) fn forget(&self, key: Key) {
         for bank in 0..2 {
-            // It need not be there: only banks that ask for cgroups have rows.
-            let _ = self.cgroups.delete(&cgroup_key(id, bank));
+            // It need not be there: only banks that ask have rows.
+            let _ = self.told.delete(&key.bytes(bank));
         }
     }
 
-    /// Withdraws the rows of a bank that no cgroup has any more.
-    pub(super) fn cgroups_of(&self, bank: u32) -> Vec<u64> {
-        self.cgroups
+    /// What has rows in a bank, or has been asked for.
+    pub(super) fn keys(&self, bank: u32) -> Vec<Key> {
+        self.told
             .keys()
-            .filter(|key| key.get(8).copied() == Some(bank as u8))
-            .map(|key| word64(&key, 0))
+            .filter_map(|key| Key::parse(&key))
+            .filter(|(_, of)| *of == bank)
+            .map(|(key, _)| key)
             .collect()
+    }
+
+    /// Writes the rows of the machine as a whole, in the order of the slots.
+    pub(super) fn write_system(
+        &self,
+        rows: [u32; SYSTEM_ROWS],
+        active: Active,
+    ) -> libbpf_rs::Result<()> {
+        let mut value = [0; 32];
+        put(&mut value, 0, &active.generation.to_le_bytes());
+        for (index, row) in rows.iter().enumerate() {
+            put(&mut value, 8 + index * 4, &row.to_le_bytes());
+        }
+        let bank = active.bank.to_ne_bytes();
+        self.systems.update(&bank, &value, MapFlags::ANY)
+    }
+
+    /// Writes where a CPU is.
+    pub(super) fn write_place(&self, place: Place) -> libbpf_rs::Result<()> {
+        let mut value = [0; 8];
+        put(&mut value, 0, &place.llc.to_le_bytes());
+        put(&mut value, 4, &place.node.to_le_bytes());
+        self.places
+            .update(&place.cpu.to_ne_bytes(), &value, MapFlags::ANY)
     }
 
     /// How many tasks each tier has, as `struct edict_population`.
@@ -211,14 +247,13 @@ impl Tables {
         Ok(counted.unwrap_or_default())
     }
 
-    pub(super) fn cgroups_changed(&self) -> io::Result<()> {
-        self.cgroups_changed.run(&mut [])
+    /// Every task looks again at what was told for its cgroup, user or name.
+    pub(super) fn rows_told(&self) -> io::Result<()> {
+        self.rows_told.run(&mut [])
     }
-}
 
-fn cgroup_key(id: u64, bank: u32) -> [u8; 16] {
-    let mut key = [0; 16];
-    put(&mut key, 0, &id.to_le_bytes());
-    put(&mut key, 8, &bank.to_le_bytes());
-    key
+    /// Every task looks again at the machine as a whole.
+    pub(super) fn system_changed(&self) -> io::Result<()> {
+        self.system_changed.run(&mut [])
+    }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use edict::check::TierId;
+use edict::check::{Attribute, TierId};
 use edict::live::Attached;
 
 use crate::lab::{self, Worker};
@@ -131,7 +131,7 @@ fn vm_moving_between_cgroups_moves_a_task() {
     fs::write(root.join("cgroup.procs"), asleep.pid.to_string()).unwrap();
     moves(&attached, "move to the root", asleep.pid, 0);
     let found = attached.inspect(asleep.pid).unwrap();
-    assert_eq!(found.task.cgroup.as_deref(), Some("/"));
+    assert_eq!(found.task.text(Attribute::Cgroup), Some("/"));
     drop((worker, asleep));
     attached.detach().unwrap();
     for path in ["lab/inner/most", "lab/inner", "lab/innermost", "lab"] {
@@ -159,7 +159,8 @@ fn vm_behaviour_is_known_after_eight_samples() {
     let found = attached.inspect(napper.pid).unwrap();
     println!(
         "napper: {:?} {:?}",
-        found.task.runtime_avg, found.task.wake_rate
+        found.task.value(Attribute::RuntimeAvg),
+        found.task.value(Attribute::WakeRate)
     );
     assert_eq!(found.tier, TierId(0));
 

@@ -6,10 +6,10 @@
 #include <stddef.h>
 #include "classify.bpf.h"
 
-s32 edict_host_classify(const struct edict_bank *bank, const struct edict_facts *facts);
+s32 edict_host_classify(const struct edict_bank *bank, struct edict_facts *facts);
 u64 edict_host_layout(u32 what);
 
-s32 edict_host_classify(const struct edict_bank *bank, const struct edict_facts *facts)
+s32 edict_host_classify(const struct edict_bank *bank, struct edict_facts *facts)
 {
 	return edict_classify_in(bank, facts);
 }
@@ -36,6 +36,8 @@ u64 edict_host_layout(u32 what)
 		offsetof(struct edict_bank_header, between),
 		offsetof(struct edict_bank_header, otherwise_tier),
 		offsetof(struct edict_bank_header, otherwise_rule),
+		offsetof(struct edict_bank_header, nr_slots),
+		offsetof(struct edict_bank_header, slot),
 		offsetof(struct edict_bank_header, attr),
 		offsetof(struct edict_bank_header, tier),
 		offsetof(struct edict_attr_table, row_default),
@@ -44,6 +46,7 @@ u64 edict_host_layout(u32 what)
 		offsetof(struct edict_attr_table, bounds_count),
 		offsetof(struct edict_attr_table, bounds_top),
 		offsetof(struct edict_attr_table, exact),
+		offsetof(struct edict_attr_table, kind),
 		offsetof(struct edict_tier, slice_ns),
 		offsetof(struct edict_tier, max_wait_ns),
 		offsetof(struct edict_tier, tickets),
@@ -71,6 +74,10 @@ u64 edict_host_layout(u32 what)
 		EDICT_ROWS_MAX,
 		EDICT_ROW_UNKNOWN,
 		EDICT_ATTRS,
+		EDICT_SLOTS,
+		EDICT_KIND_NUMBER,
+		EDICT_KIND_TEXT,
+		EDICT_KIND_TOLD,
 		EDICT_COMM_LEN,
 	};
 

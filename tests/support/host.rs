@@ -6,7 +6,7 @@ use edict::image::{Image, layout};
 
 #[link(name = "edict_classify", kind = "static")]
 unsafe extern "C" {
-    fn edict_host_classify(bank: *const u64, facts: *const Facts) -> i32;
+    fn edict_host_classify(bank: *const u64, facts: *mut Facts) -> i32;
     fn edict_host_layout(what: u32) -> u64;
 }
 
@@ -30,7 +30,7 @@ impl HostBank {
         // SAFETY: the vector holds exactly one `struct edict_bank`, aligned to
         // its strictest member; `Facts` mirrors `struct edict_facts`. The
         // function reads both and keeps neither.
-        verdict(unsafe { edict_host_classify(self.0.as_ptr(), facts) })
+        verdict(unsafe { edict_host_classify(self.0.as_ptr(), &mut facts.clone()) })
     }
 }
 

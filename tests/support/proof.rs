@@ -51,7 +51,7 @@ impl Proof {
     fn set_tasks(&self, facts: &[Facts]) {
         assert!(facts.len() <= TASKS);
         let mut bytes: Vec<u8> = facts.iter().flat_map(Facts::bytes).collect();
-        bytes.resize(TASKS * 408, 0);
+        bytes.resize(TASKS * Facts::SIZE, 0);
         self.map("proof_tasks")
             .update(&0_u32.to_le_bytes(), &bytes, MapFlags::ANY)
             .unwrap();
