@@ -32,6 +32,55 @@ fn policy(rules: &str, before: &str) -> String {
     )
 }
 
+/// From the policy to clauses and classes: what a reload waits for besides the
+/// front end.
+fn lowering(text: &str, sets: &str) {
+    type Line = fn(usize) -> String;
+    let joined = |count: usize, one: Line| {
+        let all: Vec<String> = (0..count).map(one).collect();
+        policy(&format!("  when {} -> a\n", all.join(" and ")), "")
+    };
+    let rules = |count: usize, one: Line| policy(&(0..count).map(one).collect::<String>(), "");
+    let cases: [(&str, String, &str); 5] = [
+        ("lower 15,000 names in 15 sets", text.to_owned(), sets),
+        (
+            "lower 13,000 `!=` in one rule",
+            joined(13_000, |n| format!("comm != \"{n}\"")),
+            "",
+        ),
+        (
+            "lower 4,000 `starts with` in one rule",
+            joined(4_000, |n| format!("not (exe starts with \"/{n}/\")")),
+            "",
+        ),
+        (
+            "lower 500 rules with one name each",
+            rules(500, |n| {
+                format!("  when comm == \"p{n}\" and nice > {} -> a\n", n % 19)
+            }),
+            "",
+        ),
+        (
+            "lower 250 rules of alternatives",
+            rules(250, |n| {
+                format!(
+                    "  when (uid > {} or wake_rate < {}) and (nice < {} or cgroup under \"/g{n}\") -> b\n",
+                    n * 10,
+                    10_000 - n,
+                    (n % 18) as i64 - 9
+                )
+            }),
+            "",
+        ),
+    ];
+    for (name, text, sets) in cases {
+        let checked = check_texts(&[("policy", text.as_str()), ("sets", sets)]);
+        let policy = checked.policy.unwrap();
+        let took = best(5, || drop(edict::plan::lower(&policy).unwrap()));
+        println!("{name:<38}{took:>10.2?}");
+    }
+}
+
 fn main() {
     let set = |set: usize| {
         let names: Vec<String> = (0..1_000).map(|n| format!("\"prog{set}-{n}\"")).collect();
@@ -73,6 +122,8 @@ fn main() {
         let took = best(20, || drop(check_texts(&[("policy", text.as_str())])));
         println!("{name:<36}{took:>10.2?}");
     }
+
+    lowering(&text, &sets);
 
     for (size, times) in [(2_000, 5), (256 << 10, 1)] {
         let mut all: Vec<(Duration, &str)> = hostile::hostile(size)

@@ -20,6 +20,10 @@ pub use explain::{Explanation, Step, explain};
 pub use residual::{Remaining, Residual, residual};
 pub use task::Task;
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use crate::check::{Attribute, Compare, Cond, Policy, RuleId, Test, TierId};
 
 /// What a policy decides for a task.
@@ -231,10 +235,28 @@ fn one(c: Option<char>, glob: &[char], from: usize) -> Option<usize> {
     }
 }
 
+/// Expressions that are kept compiled.
+const COMPILED: usize = 256;
+
+thread_local! {
+    /// To compile an expression takes longer than to match it a thousand times,
+    /// and a policy asks the same ones of every task. What is kept changes no
+    /// answer.
+    static EXPRESSIONS: RefCell<HashMap<Arc<str>, Option<regex::Regex>>> = RefCell::default();
+}
+
 /// Whether a regular expression fits a part of the text. The checker has
 /// compiled it before, so it compiles.
-fn matches(text: &str, regex: &str) -> bool {
-    regex::Regex::new(regex).is_ok_and(|regex| regex.is_match(text))
+fn matches(text: &str, regex: &Arc<str>) -> bool {
+    EXPRESSIONS.with_borrow_mut(|known| {
+        if known.len() >= COMPILED && !known.contains_key(regex) {
+            known.clear();
+        }
+        let compiled = known
+            .entry(Arc::clone(regex))
+            .or_insert_with(|| regex::Regex::new(regex).ok());
+        compiled.as_ref().is_some_and(|regex| regex.is_match(text))
+    })
 }
 
 #[cfg(test)]

@@ -106,11 +106,15 @@ impl Plan {
         self.spans.get(usize::from(rule.0)).copied()
     }
 
-    /// The plan of the first `count` rules alone: what a stage that has no room
-    /// for the whole asks for, to find the rule that crosses the limit.
+    /// The plan of the first `count` rules and `otherwise`: what a stage that has
+    /// no room for the whole asks for, to find the rule that crosses the limit.
     #[must_use]
     pub fn of_first_rules(&self, count: usize) -> Self {
-        let of_these = |clause: &&Clause| usize::from(clause.rule.0) < count;
+        let otherwise = self.rules.len().saturating_sub(1);
+        let of_these = |clause: &&Clause| {
+            let rule = usize::from(clause.rule.0);
+            rule < count || rule == otherwise
+        };
         let clauses: Vec<Clause> = self.clauses.iter().filter(of_these).cloned().collect();
         // Fewer tests are no more complex than all of them were.
         let attributes = classes::partition_all(&clauses).unwrap_or_default();

@@ -37,12 +37,23 @@ fn too_many_rows() -> String {
 #[test]
 fn what_does_not_fit_into_a_bank_is_refused_by_every_verb() {
     let desk = Desk::new();
-    desk.write("huge.edict", &too_many_rows());
-    let checked = edict::check::check_text("huge", &too_many_rows());
+    let text = too_many_rows();
+    desk.write("huge.edict", &text);
+    let checked = edict::check::check_text("huge", &text);
     assert!(checked.policy.is_some(), "{:?}", checked.diagnostics);
     for verb in ["check", "eval", "plan"] {
         let document = desk.json(&[verb, "huge.edict"], 3);
-        assert_eq!(document["diagnostics"][0]["code"], "E0409", "{verb}");
+        let problem = &document["diagnostics"][0];
+        assert_eq!(problem["code"], "E0409", "{verb}");
+        // Half of the rules fit, and the next does not.
+        let line = problem["labels"][0]["line"].as_u64().unwrap();
+        let fit: Vec<&str> = text.lines().take(line as usize - 1).collect();
+        let end = "  otherwise -> b\n}\n";
+        let fits = edict::check::check_text("fits", &format!("{}\n{end}", fit.join("\n")));
+        let one = |line: u64| text.lines().nth(line as usize - 1).unwrap();
+        assert!(one(line).trim().starts_with('r'), "{}", one(line));
+        let plan = edict::plan::lower(&fits.policy.unwrap()).unwrap();
+        assert!(edict::image::emit(&plan).is_ok());
     }
 }
 

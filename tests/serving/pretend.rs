@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use edict::agent::protocol::Response;
 use edict::agent::socket::{Deadlines, Server};
 use edict::agent::{Agent, Compiled, Ending, Event, Outbox, Scheduler, Settings};
-use edict::check::{self, RuleId, TierId};
+use edict::check::{self, Attribute, RuleId, TierId};
 use edict::diag::{Code, Diagnostic};
 use edict::eval::Task;
 use edict::image::Image;

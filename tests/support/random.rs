@@ -1,131 +1,110 @@
-//! Random policies and random tasks that nearly miss each other.
-//!
-//! Values come from small vocabularies in which one is the other with a byte
-//! more, a component more or one nanosecond less, so that most comparisons are
-//! decided at their edge.
+//! Random policies and random tasks that nearly miss each other, over every
+//! attribute and every operator.
+
+#[path = "random/words.rs"]
+mod words;
 
 use super::rng::Rng;
-use edict::check::{Attribute, Policy, check_text};
+use edict::check::{ATTRIBUTES, Attribute, Policy, Type, Value, check_text};
 use edict::eval::Task;
+use words::{Words, numbers, words, written};
 
-const COMMS: &[&str] = &[
-    "a",
-    "ab",
-    "abc",
-    "abd",
-    "b",
-    "cc1",
-    "cc1plus",
-    "cc1plu",
-    "c",
-    "cc",
-    "rustc",
-    "rust",
-    "rustc2",
-    "ld",
-    "ld.lld",
-    "nginx",
-    "nginx: worker",
-    "fifteen-bytes-a",
-    "fifteen-bytes-b",
-    "fifteen-bytes-",
-    "ü",
-    "üb",
-    "kworker/0:1",
-    "kworker/u8:0",
-    "~",
-    "x y",
-];
-const PREFIXES: &[&str] = &[
-    "a",
-    "ab",
-    "abc",
-    "c",
-    "cc1",
-    "rust",
-    "kworker/",
-    "fifteen-bytes-",
-    "ü",
-    "ng",
-];
-const PATHS: &[&str] = &[
-    "/",
-    "/a",
-    "/a/b",
-    "/a/b/c",
-    "/a/bc",
-    "/ab",
-    "/a/b/c/d",
-    "/batch.slice",
-    "/batch.slice/x",
-    "/batch.slicer",
-    "/system.slice/backup.service",
-    "/usr/bin/cc1",
-    "/usr/bin",
-    "/usr",
-    "/b",
-];
-const PATH_PREFIXES: &[&str] = &[
-    "/a",
-    "/a/",
-    "/a/b",
-    "/usr/b",
-    "/batch.slice",
-    "/",
-    "/system",
-];
-const NICES: &[i64] = &[-19, -5, -1, 0, 1, 5, 10, 18];
-const UIDS: &[i64] = &[1, 999, 1000, 1001, 65534, 4294967294, 1010, 1039];
-const RUNTIMES: &[(&str, i64)] = &[
-    ("100us", 100_000),
-    ("1ms", 1_000_000),
-    ("2ms", 2_000_000),
-    ("20ms", 20_000_000),
-    ("1s", 1_000_000_000),
-];
-const RATES: &[i64] = &[1, 10, 99, 100, 1000];
 const TIERS: &[&str] = &["t0", "t1", "t2", "t3"];
 
-/// A policy that the checker accepts. Rules that it finds unreachable or always
-/// true or false are taken out, as a person would.
+/// Attributes that policies ask for more often than for the others.
+const FAVOURITES: [Attribute; 10] = [
+    Attribute::Comm,
+    Attribute::Comm,
+    Attribute::Comm,
+    Attribute::Exe,
+    Attribute::Cgroup,
+    Attribute::Cgroup,
+    Attribute::Cmdline,
+    Attribute::Nice,
+    Attribute::Uid,
+    Attribute::Kthread,
+];
+
+/// Mistakes that a rule may have because it is random; it is taken out then, as
+/// a person would.
+const MISTAKES: &[&str] = &["E0203", "E0204", "E0205", "E0403", "E0411", "E0412"];
+
+/// A policy that the checker accepts.
 pub fn policy(rng: &mut Rng) -> (String, Policy) {
+    let among = attributes(rng);
+    policy_over(rng, &among)
+}
+
+/// A policy that the checker accepts, over some attributes.
+pub fn policy_over(rng: &mut Rng, among: &[Attribute]) -> (String, Policy) {
     loop {
         let mut rules: Vec<String> = (0..1 + rng.below(14))
-            .map(|_| format!("when {} -> {}", expression(rng, 3), rng.pick(TIERS)))
+            .map(|_| format!("when {} -> {}", expression(rng, among, 3), rng.pick(TIERS)))
             .collect();
         let otherwise = rng.pick(TIERS);
-        for _ in 0..40 {
+        while !rules.is_empty() {
             let text = render(&rules, otherwise);
             let checked = check_text("random.edict", &text);
             if let Some(policy) = checked.policy {
                 return (text, policy);
             }
-            let Some(diagnostic) = checked.diagnostics.iter().find(|d| d.is_error()) else {
-                panic!("no policy and no error: {text}");
-            };
-            let code = diagnostic.code.as_str();
-            assert!(
-                ["E0203", "E0204", "E0205", "E0403"].contains(&code),
-                "{code} {}: {:?}\n{text}",
-                diagnostic.message,
-                diagnostic.labels
-            );
-            let at = diagnostic.labels[0].span.start as usize;
-            let line = text[..at].matches('\n').count();
             let first = render(&[], otherwise).matches('\n').count() - 2;
-            assert!(line >= first, "{code} is not about a rule:\n{text}");
-            rules.remove(line - first);
-            if rules.is_empty() {
-                break;
+            let mut wrong: Vec<usize> = Vec::new();
+            for diagnostic in checked.diagnostics.iter().filter(|d| d.is_error()) {
+                let code = diagnostic.code.as_str();
+                assert!(
+                    MISTAKES.contains(&code),
+                    "{code} {}: {:?}\n{text}",
+                    diagnostic.message,
+                    diagnostic.labels
+                );
+                let at = diagnostic.labels[0].span.start as usize;
+                let line = text[..at].matches('\n').count();
+                assert!(line >= first, "{code} is not about a rule:\n{text}");
+                wrong.push(line - first);
             }
+            assert!(!wrong.is_empty(), "no policy and no error: {text}");
+            let mut at = 0;
+            rules.retain(|_| {
+                at += 1;
+                !wrong.contains(&(at - 1))
+            });
         }
     }
 }
 
+/// A few attributes, so that rules meet; some policies ask for all of them.
+fn attributes(rng: &mut Rng) -> Vec<Attribute> {
+    if rng.one_in(8) {
+        return ATTRIBUTES.iter().map(|about| about.attribute).collect();
+    }
+    (0..2 + rng.below(6))
+        .map(|_| match rng.one_in(2) {
+            true => *rng.pick(&FAVOURITES),
+            false => rng.pick(&ATTRIBUTES).attribute,
+        })
+        .collect()
+}
+
 fn render(rules: &[String], otherwise: &str) -> String {
     let mut text = String::from("language 1\npolicy random {}\n");
-    text += "set names = { \"ab\", \"cc1\", \"cc1plus\", \"rustc\", \"fifteen-bytes-a\" }\n";
-    text += "set places = { \"/a/b\", \"/batch.slice\", \"/usr/bin\" }\n";
+    for attribute in [
+        Attribute::Comm,
+        Attribute::Exe,
+        Attribute::Cmdline,
+        Attribute::User,
+        Attribute::Unit,
+        Attribute::Container,
+    ] {
+        let Words { values, set, .. } = words(attribute);
+        let members: Vec<String> = values
+            .iter()
+            .skip(1)
+            .step_by(2)
+            .map(|name| format!("{name:?}"))
+            .collect();
+        text += &format!("set {set} = {{ {} }}\n", members.join(", "));
+    }
     text += "set people = { 0, 1000, 65534 }\n";
     let crowd: Vec<String> = (1010..1040).map(|uid| uid.to_string()).collect();
     text += &format!("set crowd = {{ {} }}\n", crowd.join(", "));
@@ -140,14 +119,15 @@ fn render(rules: &[String], otherwise: &str) -> String {
     text + "otherwise -> " + otherwise + "\n}\n"
 }
 
-fn expression(rng: &mut Rng, depth: usize) -> String {
+fn expression(rng: &mut Rng, among: &[Attribute], depth: usize) -> String {
     if depth == 0 || rng.one_in(3) {
-        return atom(rng);
+        let attribute = *rng.pick(among);
+        return atom(rng, attribute);
     }
     let joined = |rng: &mut Rng, word: &str| {
         (0..2 + rng.below(2))
             .map(|_| {
-                let part = expression(rng, depth - 1);
+                let part = expression(rng, among, depth - 1);
                 if part.contains(" and ") || part.contains(" or ") {
                     format!("({part})")
                 } else {
@@ -158,44 +138,66 @@ fn expression(rng: &mut Rng, depth: usize) -> String {
             .join(word)
     };
     match rng.below(5) {
-        0 => format!("not ({})", expression(rng, depth - 1)),
+        0 => format!("not ({})", expression(rng, among, depth - 1)),
         1 | 2 => joined(rng, " and "),
         _ => joined(rng, " or "),
     }
 }
 
-fn atom(rng: &mut Rng) -> String {
-    let compare = |rng: &mut Rng| *rng.pick(&["==", "!=", "<", "<=", ">", ">="]);
-    match rng.below(11) {
-        0..=2 => text_atom(rng, "comm", COMMS, PREFIXES, "names", false),
-        3 => text_atom(rng, "exe", PATHS, PATH_PREFIXES, "places", true),
-        4 | 5 => text_atom(rng, "cgroup", PATHS, PATH_PREFIXES, "places", true),
-        6 => format!("nice {} {}", compare(rng), rng.pick(NICES)),
-        7 => match rng.below(4) {
-            0 => "uid in people".to_owned(),
-            3 => "uid in crowd".to_owned(),
-            1 => format!(
-                "uid not in {{ {}, {} }}",
-                UIDS[rng.below(3)],
-                UIDS[3 + rng.below(5)]
-            ),
-            _ => format!("uid {} {}", compare(rng), rng.pick(UIDS)),
-        },
-        8 => (*rng.pick(&["kthread", "not kthread"])).to_owned(),
-        9 => format!("runtime_avg {} {}", compare(rng), rng.pick(RUNTIMES).0),
-        _ => format!("wake_rate {} {}", compare(rng), rng.pick(RATES)),
+/// One comparison of an attribute.
+pub fn atom(rng: &mut Rng, attribute: Attribute) -> String {
+    let name = attribute.about().name;
+    match attribute.about().ty {
+        Type::Bool => rng.pick(&["", "not "]).to_string() + name,
+        Type::Text => text_atom(rng, name, &words(attribute)),
+        Type::Count | Type::Duration | Type::Ratio => number_atom(rng, attribute),
     }
 }
 
-fn text_atom(
-    rng: &mut Rng,
-    name: &str,
-    values: &[&str],
-    prefixes: &[&str],
-    set: &str,
-    path: bool,
-) -> String {
-    match rng.below(if path { 7 } else { 6 }) {
+fn number_atom(rng: &mut Rng, attribute: Attribute) -> String {
+    let name = attribute.about().name;
+    let values = numbers(attribute);
+    let value = |rng: &mut Rng| written(attribute, *rng.pick(values));
+    let ids = matches!(attribute, Attribute::Uid | Attribute::Gid);
+    match rng.below(if ids { 7 } else { 5 }) {
+        0 | 1 => {
+            let compare = *rng.pick(&["==", "!=", "<", "<=", ">", ">="]);
+            format!("{name} {compare} {}", value(rng))
+        }
+        2 => {
+            let at = rng.below(values.len() - 3);
+            let members: Vec<String> = [at, at + 1, at + 3]
+                .iter()
+                .map(|at| written(attribute, values[*at]))
+                .collect();
+            format!(
+                "{name} {} {{ {} }}",
+                rng.pick(&["in", "not in"]),
+                members.join(", ")
+            )
+        }
+        3 | 4 => {
+            let low = rng.below(values.len() - 1);
+            let high = low + 1 + rng.below(values.len() - low - 1);
+            format!(
+                "{name} {} {}..{}",
+                rng.pick(&["in", "not in"]),
+                written(attribute, values[low]),
+                written(attribute, values[high])
+            )
+        }
+        _ => format!(
+            "{name} {} {}",
+            rng.pick(&["in", "not in"]),
+            rng.pick(&["people", "crowd"])
+        ),
+    }
+}
+
+fn text_atom(rng: &mut Rng, name: &str, words: &Words) -> String {
+    let Words { values, set, .. } = words;
+    let path = words.set == "places";
+    match rng.below(if path { 15 } else { 12 }) {
         0 => format!("{name} == {:?}", rng.pick(values)),
         1 => format!("{name} != {:?}", rng.pick(values)),
         2 => format!("{name} in {set}"),
@@ -209,63 +211,75 @@ fn text_atom(
                 values[at + 3]
             )
         }
-        5 => format!("{name} starts with {:?}", rng.pick(prefixes)),
-        _ => match rng.below(2) {
-            0 => format!("{name} under {set}"),
-            _ => format!("{name} under {:?}", rng.pick(values)),
-        },
+        5 | 6 => format!("{name} starts with {:?}", rng.pick(words.prefixes)),
+        7 => format!("{name} ends with {:?}", rng.pick(words.parts)),
+        8 => format!("{name} contains {:?}", rng.pick(words.parts)),
+        9 | 10 => format!("{name} like {:?}", rng.pick(words.globs)),
+        11 => format!("{name} matches {:?}", rng.pick(words.regexes)),
+        12 => format!("{name} under {set}"),
+        _ => format!("{name} under {:?}", rng.pick(values)),
     }
 }
 
 /// A task near the vocabulary of the policies.
 pub fn task(rng: &mut Rng) -> Task {
-    let mut task = Task::default()
-        .with(Attribute::Comm, near_name(rng))
-        .with(Attribute::Nice, near(rng, NICES).clamp(-20, 19))
-        .with(
-            Attribute::Uid,
-            near(rng, UIDS).clamp(0, i64::from(u32::MAX)),
-        )
-        .with(Attribute::Kthread, rng.one_in(4));
-    for attribute in [Attribute::Exe, Attribute::Cgroup] {
-        if !rng.one_in(5) {
-            task.set(attribute, near_path(rng));
+    let mut task = Task::default();
+    for about in ATTRIBUTES {
+        if about.may_be_unknown && rng.one_in(5) {
+            continue;
         }
-    }
-    if !rng.one_in(5) {
-        let at = rng.pick(RUNTIMES).1;
-        task.set(Attribute::RuntimeAvg, (at + rng.below(3) as i64 - 1).max(0));
-    }
-    if !rng.one_in(5) {
-        task.set(Attribute::WakeRate, near(rng, RATES).max(0));
+        task.set(about.attribute, value(rng, about.attribute));
     }
     task
 }
 
-fn near(rng: &mut Rng, values: &[i64]) -> i64 {
-    rng.pick(values) + rng.below(3) as i64 - 1
+/// A value near the vocabulary.
+pub fn value(rng: &mut Rng, attribute: Attribute) -> Value {
+    match attribute.about().ty {
+        Type::Bool => Value::Truth(rng.one_in(4)),
+        Type::Text if words(attribute).set == "places" => Value::Text(near_path(rng)),
+        Type::Text => Value::Text(near_text(rng, &words(attribute))),
+        Type::Count | Type::Duration | Type::Ratio => {
+            let (low, high) = attribute.about().range.unwrap_or((i64::MIN, i64::MAX));
+            let near = rng.pick(numbers(attribute)) + rng.below(3) as i64 - 1;
+            Value::Number(near.clamp(low, high))
+        }
+    }
 }
 
-/// A name of the vocabulary, one byte more or less, or cut at 15 bytes.
-fn near_name(rng: &mut Rng) -> String {
-    let from = if rng.one_in(3) { PREFIXES } else { COMMS };
-    let mut name = (*rng.pick(from)).to_owned();
-    match rng.below(6) {
-        0 => name.push(*rng.pick(&['a', 'b', '1', '\u{7f}', '/'])),
+/// A value of the vocabulary, a byte more or less, or cut.
+fn near_text(rng: &mut Rng, words: &Words) -> String {
+    let bare = matches!(words.attribute, Attribute::Unit | Attribute::Container);
+    if bare && rng.one_in(6) {
+        return String::new();
+    }
+    let from = match rng.below(6) {
+        0 => words.prefixes,
+        1 => words.parts,
+        _ => words.values,
+    };
+    let mut text = (*rng.pick(from)).to_owned();
+    match rng.below(8) {
+        0 => text.push(*rng.pick(&['a', 'b', '1', '\u{7f}', '/'])),
         1 => {
-            name.pop();
+            text.pop();
         }
-        2 => name.insert(0, 'a'),
+        2 => text.insert(0, 'a'),
+        3 => text.push_str(rng.pick::<&str>(words.parts)),
         _ => {}
     }
-    while name.len() > 15 {
-        name.pop();
+    while text.len() > words.longest {
+        text.pop();
     }
-    name
+    if text.is_empty() {
+        text.push('b');
+    }
+    text
 }
 
 fn near_path(rng: &mut Rng) -> String {
-    let mut path = (*rng.pick(PATHS)).to_owned();
+    let values = words(Attribute::Exe).values;
+    let mut path = (*rng.pick(values)).to_owned();
     match rng.below(6) {
         0 => {
             path = format!(
