@@ -156,6 +156,30 @@ fn reload_answers_with_the_outcome() {
 }
 
 #[test]
+fn what_this_version_cannot_carry_out_changes_nothing() {
+    let served = Served::start();
+    let balance = "balance { when imbalance > 15% for 40ms -> migrate within llc }\n";
+    served.write("policy.edict", &format!("{}{balance}", policy(20)));
+    let out = served.edict(&["reload"]);
+    assert_eq!(out.code, 3, "{}", out.stderr);
+    assert!(
+        out.stderr.starts_with(
+            "edict: kept generation 1: this version cannot carry the edit out\n"
+        ),
+        "{}",
+        out.stderr
+    );
+    assert!(out.stderr.contains("E0506"), "{}", out.stderr);
+    let status = served.json(&["status"], 0);
+    assert_eq!(status["generation"], 1);
+    assert_eq!(status["tiers"][0]["tickets"], 800);
+
+    // Without the block the same edit is taken.
+    served.write("policy.edict", &policy(20));
+    assert_eq!(served.json(&["reload"], 0)["generation"], 2);
+}
+
+#[test]
 fn what_the_kernel_refuses_changes_nothing() {
     let served = Served::start();
     served.write("policy.edict", &policy(666));
