@@ -56,6 +56,13 @@ fn consistent(checked: &Checked) {
         );
         assert!(tier.max_wait.is_none_or(|wait| wait >= tier.slice));
     }
+    for test in policy.tests() {
+        let rule = test.rule.map(|id| &rules[usize::from(id.0)]);
+        assert!(rule.is_none_or(|rule| rule.tier == test.tier));
+    }
+    let notes = checked.diagnostics.iter();
+    let notes = notes.filter(|d| matches!(d.code.as_str(), "E0506" | "E0507"));
+    assert_eq!(notes.count(), policy.unready().len());
 }
 
 fn human(checked: &Checked) -> String {
@@ -337,6 +344,16 @@ const STATEMENTS: &[&str] = &[
     "rules { when nice > 3 -> a when nice > 5 -> b otherwise -> a }\n",
     "rules { otherwise -> a }\n",
     "policy p { version = \"1\" }\n",
+    "rules g { when nice > 4 -> a when uid == 3 -> b }\n",
+    "rules { use g when nice > 3 -> a otherwise -> b }\n",
+    "rules h { use g }\n",
+    "override tier a { tickets = 3 }\n",
+    "override tier b { max_wait = 1ms }\n",
+    "model m { file = \"m\" inputs = [nice] }\n",
+    "balance { when imbalance > 15% for 40ms -> migrate within llc model = m }\n",
+    "reward { script = \"r\" bounds { a.tickets = 1..5 } }\n",
+    "learn { limit = 1MiB }\n",
+    "test \"t\" { task { nice = 3 } expect a by otherwise }\n",
 ];
 
 proptest! {

@@ -163,9 +163,8 @@ fn what_this_version_cannot_carry_out_changes_nothing() {
     let out = served.edict(&["reload"]);
     assert_eq!(out.code, 3, "{}", out.stderr);
     assert!(
-        out.stderr.starts_with(
-            "edict: kept generation 1: this version cannot carry the edit out\n"
-        ),
+        out.stderr
+            .starts_with("edict: kept generation 1: this version cannot carry the edit out\n"),
         "{}",
         out.stderr
     );

@@ -208,7 +208,8 @@ pub enum Cond {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     /// Its label; unlabelled rules are called `line N`, the last one `otherwise`
-    /// unless it has a label. In a group, `GROUP.LABEL` and `GROUP line N`.
+    /// unless it has a label. In a group, `GROUP.LABEL` and `GROUP line N`. No two rules
+    /// are called the same.
     pub name: String,
     /// What it asks; none for `otherwise`.
     pub when: Option<Cond>,

@@ -59,6 +59,8 @@ pub(super) struct Walk<'a, 'c> {
     examined: HashSet<(Attribute, String, Operator)>,
     /// The `use` that placed a group.
     placed: BTreeMap<&'a str, Span>,
+    /// How many rules without a label were called after one line.
+    on_line: BTreeMap<String, u32>,
     /// The groups around the rule that is typed.
     open: Vec<&'a str>,
     count: usize,
@@ -140,6 +142,7 @@ impl<'a, 'c> Walk<'a, 'c> {
             out: Rules::default(),
             examined: HashSet::new(),
             placed: BTreeMap::new(),
+            on_line: BTreeMap::new(),
             open: Vec::new(),
             count: 0,
             otherwise: None,
@@ -236,7 +239,7 @@ impl<'a, 'c> Walk<'a, 'c> {
     }
 
     /// What a rule is called: `edge`, `line 7`, `otherwise`, and in a group
-    /// `web.edge`, `web line 7`.
+    /// `web.edge`, `web line 7`. The second on one line is `line 7 (2)`.
     fn called(&mut self, rule: &ast::Rule) -> String {
         let line = self.lines.of(rule.place.0);
         let group = self.open.last();
@@ -244,8 +247,17 @@ impl<'a, 'c> Walk<'a, 'c> {
             (Some(label), Some(group)) => format!("{group}.{}", label.text),
             (Some(label), None) => label.text.clone(),
             (None, _) if rule.when.is_none() => "otherwise".to_owned(),
-            (None, Some(group)) => format!("{group} line {line}"),
-            (None, None) => format!("line {line}"),
+            (None, group) => {
+                let group = group.map_or_else(String::new, |group| format!("{group} "));
+                let name = format!("{group}line {line}");
+                // Several rules may stand on one line.
+                let count = self.on_line.entry(name.clone()).or_insert(0u32);
+                *count += 1;
+                match *count {
+                    1 => name,
+                    count => format!("{name} ({count})"),
+                }
+            }
         }
     }
 
