@@ -74,6 +74,16 @@ fn a_new_pack_is_whole() {
     desk.run(&["fmt", "--check", "web-2"]).done();
     let tested = desk.run(&["test", "--coverage=100", "web-2"]).done();
     assert!(tested.contains("5 of 5 rules (100%)"), "{tested}");
+    let said = desk.run(&["new", "--yaml", "web-3"]).done();
+    assert!(said.contains("web-3/policy.yaml and web-3/sets.yaml"), "{said}");
+    desk.run(&["check", "--deny-warnings", "web-3"]).done();
+    desk.run(&["test", "--coverage=100", "web-3"]).done();
+    let text = fs::read_to_string(desk.dir().join("web-3/policy.yaml")).unwrap();
+    assert!(text.contains("# A tier is a class of tasks"), "{text}");
+    assert!(!text.contains(".edict\""), "{text}");
+    let same = ["diff", "--exit-code", "web-2", "web-3"];
+    assert!(desk.run(&same).done().ends_with("no difference\n"));
+
     let mode = |path: &str| {
         let meta = fs::metadata(desk.dir().join(path)).unwrap();
         meta.permissions().mode() & 0o777

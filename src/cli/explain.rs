@@ -1,26 +1,28 @@
-//! `edict explain`: a page about a code or an attribute, offline.
+//! `edict explain`: a page about a code, or about a word of the language, offline.
 
 use clap::Args;
 use serde_json::json;
 
 use super::terminal::{Align, table};
 use super::{Exit, Format, Terminal, fail};
-use crate::check::schema::{BLOCKS, BlockKind, Engine, Field, FieldType};
+use crate::check::schema::{self, BLOCKS, BlockKind, Engine, Field, FieldType, STATEMENTS};
 use crate::check::{ATTRIBUTES, About, Attribute, Source, Type};
 use crate::diag::{Code, codes, shown};
 
-/// Explain an error code, an attribute or a field
+/// Explain an error code, an attribute, a block, a field or a statement
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   edict explain E0203
   edict explain runtime_avg
+  edict explain tier             a block, and its fields
   edict explain tier.tickets
-  edict explain                lists all of them")]
+  edict explain override
+  edict explain                  lists all of them")]
 pub(super) struct ExplainArgs {
-    /// A code such as E0203, an attribute such as `comm`, or a field such as `tier.slice`; without
-    /// it, all are listed
-    #[arg(value_name = "CODE|ATTRIBUTE|FIELD")]
+    /// A code such as E0203, an attribute such as `comm`, a block such as `tier`, a field such as
+    /// `tier.slice`, or a statement such as `include`; without it, all are listed
+    #[arg(value_name = "TOPIC")]
     topic: Option<String>,
 }
 
@@ -32,12 +34,19 @@ pub(super) fn run(args: &ExplainArgs, terminal: &Terminal) -> Exit {
         explain_attribute(terminal, attribute.about());
     } else if let Some(code) = Code::by_name(topic) {
         explain_code(terminal, code);
+    } else if let Some(block) = schema::block(topic) {
+        explain_block(terminal, block);
+    } else if let Some(statement) = STATEMENTS.iter().find(|(word, ..)| word == topic) {
+        explain_statement(terminal, statement);
     } else if let Some((block, field)) = field(topic) {
         explain_field(terminal, block, field);
     } else {
         return fail(
             terminal,
-            &format!("there is no code, attribute or field `{}`", shown(topic)),
+            &format!(
+                "there is no code, attribute, block, field or statement `{}`",
+                shown(topic)
+            ),
             Some(&nearest(topic)),
         );
     }
@@ -58,6 +67,62 @@ fn field(topic: &str) -> Option<(&'static BlockKind, &'static Field)> {
         None => topic == field,
     };
     fields().find(|(block, field)| is_meant(block.word, field.name))
+}
+
+fn explain_block(terminal: &Terminal, block: &BlockKind) {
+    if terminal.format() == Format::Json {
+        let fields: Vec<&str> = block.fields.iter().map(|field| field.name).collect();
+        terminal.json(&json!({
+            "block": block.word,
+            "many": block.many,
+            "included": block.included,
+            "carried_out": block.engine != Engine::Missing,
+            "fields": fields,
+            "summary": block.summary,
+            "example": block.example,
+        }));
+        return;
+    }
+    let mut text = format!("{}: {}\n\n", terminal.bold(block.word), block.summary);
+    text.push_str(&format!("  example  {}\n", block.example));
+    if block.engine == Engine::Missing {
+        text.push_str("  note     checked, but not carried out by this version\n");
+    }
+    if !block.fields.is_empty() {
+        let rows: Vec<Vec<String>> = block
+            .fields
+            .iter()
+            .map(|field| {
+                vec![
+                    field.name.to_owned(),
+                    field.default.unwrap_or("none").to_owned(),
+                    field.summary.to_owned(),
+                ]
+            })
+            .collect();
+        let head = [
+            ("field", Align::Left),
+            ("default", Align::Left),
+            ("is", Align::Left),
+        ];
+        text.push('\n');
+        text.push_str(&table(&head, &rows));
+    }
+    terminal.print(&text);
+}
+
+fn explain_statement(terminal: &Terminal, (word, example, summary): &(&str, &str, &str)) {
+    match terminal.format() {
+        Format::Json => terminal.json(&json!({
+            "statement": word,
+            "summary": summary,
+            "example": example,
+        })),
+        Format::Human | Format::Plain => terminal.print(&format!(
+            "{}: {summary}\n\n  example  {example}\n",
+            terminal.bold(word)
+        )),
+    }
 }
 
 fn takes(ty: FieldType) -> String {
@@ -138,16 +203,21 @@ fn carried_out(block: &BlockKind, field: &Field) -> bool {
 }
 
 fn nearest(topic: &str) -> String {
-    let attributes = ATTRIBUTES.iter().map(|about| about.name);
+    let words = ATTRIBUTES
+        .iter()
+        .map(|about| about.name.to_owned())
+        .chain(BLOCKS.iter().map(|block| block.word.to_owned()))
+        .chain(STATEMENTS.iter().map(|(word, ..)| (*word).to_owned()))
+        .chain(fields().map(|(_, field)| field.name.to_owned()))
+        .chain(fields().map(|(block, field)| format!("{}.{}", block.word, field.name)))
+        .map(|word| (strsim::damerau_levenshtein(&word, topic), word));
     let upper = topic.to_uppercase();
-    attributes
-        .map(|name| (strsim::damerau_levenshtein(name, topic), name))
-        .chain(Code::ALL.iter().map(|code| {
-            (
-                strsim::damerau_levenshtein(code.as_str(), &upper),
-                code.as_str(),
-            )
-        }))
+    let codes = Code::ALL.iter().map(|code| {
+        let code = code.as_str();
+        (strsim::damerau_levenshtein(code, &upper), code.to_owned())
+    });
+    words
+        .chain(codes)
         .filter(|(distance, _)| *distance <= 2)
         .min()
         .map_or_else(
@@ -207,36 +277,44 @@ fn list(terminal: &Terminal) -> Exit {
                 json!({ "name": field.name, "block": block.word, "summary": field.summary })
             })
             .collect();
-        terminal.json(&json!({ "attributes": attributes, "fields": fields, "codes": codes }));
+        let blocks: Vec<_> = BLOCKS
+            .iter()
+            .map(|block| json!({ "name": block.word, "summary": block.summary }))
+            .collect();
+        let statements: Vec<_> = STATEMENTS
+            .iter()
+            .map(|(word, _, summary)| json!({ "name": word, "summary": summary }))
+            .collect();
+        terminal.json(&json!({
+            "attributes": attributes,
+            "blocks": blocks,
+            "fields": fields,
+            "statements": statements,
+            "codes": codes,
+        }));
         return Exit::Done;
     }
-    let rows: Vec<Vec<String>> = ATTRIBUTES
-        .iter()
-        .map(|about| vec![about.name.to_owned(), about.summary.to_owned()])
-        .collect();
-    let mut text = table(&[("attribute", Align::Left), ("is", Align::Left)], &rows);
-    text.push('\n');
-    let rows: Vec<Vec<String>> = fields()
-        .map(|(block, field)| {
-            vec![
-                format!("{}.{}", block.word, field.name),
-                field.summary.to_owned(),
-            ]
-        })
-        .collect();
-    text.push_str(&table(
-        &[("field", Align::Left), ("is", Align::Left)],
-        &rows,
-    ));
-    text.push('\n');
-    let rows: Vec<Vec<String>> = Code::ALL
-        .iter()
-        .map(|code| vec![code.as_str().to_owned(), code.title().to_owned()])
-        .collect();
-    text.push_str(&table(
-        &[("code", Align::Left), ("means", Align::Left)],
-        &rows,
-    ));
+    let mut text = String::new();
+    let mut section = |what: &str, about: &str, rows: &[Vec<String>]| {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(&table(&[(what, Align::Left), (about, Align::Left)], rows));
+    };
+    let row = |name: &str, summary: &str| vec![name.to_owned(), summary.to_owned()];
+    let attributes = ATTRIBUTES.iter().map(|about| row(about.name, about.summary));
+    section("attribute", "is", &attributes.collect::<Vec<_>>());
+    let blocks = BLOCKS.iter().map(|block| row(block.word, block.summary));
+    section("block", "is", &blocks.collect::<Vec<_>>());
+    let rows = fields().map(|(block, field)| {
+        let name = format!("{}.{}", block.word, field.name);
+        row(&name, field.summary)
+    });
+    section("field", "is", &rows.collect::<Vec<_>>());
+    let statements = STATEMENTS.iter().map(|(word, _, summary)| row(word, summary));
+    section("statement", "does", &statements.collect::<Vec<_>>());
+    let codes = Code::ALL.iter().map(|code| row(code.as_str(), code.title()));
+    section("code", "means", &codes.collect::<Vec<_>>());
     terminal.print(&text);
     Exit::Done
 }

@@ -206,7 +206,7 @@ fn plan_tells_programs_what_it_tells_people() {
 }
 
 #[test]
-fn explain_knows_fields_and_what_is_not_there_yet() {
+fn explain_knows_blocks_fields_and_statements() {
     let desk = Desk::new();
     for topic in ["tickets", "tier.tickets"] {
         let page = desk.run(&["explain", topic]).done();
@@ -218,8 +218,20 @@ fn explain_knows_fields_and_what_is_not_there_yet() {
     assert!(page.contains("a duration from 100us to 100ms"), "{page}");
     for field in desk.json(&["explain"], 0)["fields"].as_array().unwrap() {
         let name = field["name"].as_str().unwrap();
-        assert_eq!(desk.json(&["explain", name], 0)["field"], name);
+        let topic = format!("{}.{name}", field["block"].as_str().unwrap());
+        assert_eq!(desk.json(&["explain", &topic], 0)["field"], name);
     }
+    for (list, key) in [("blocks", "block"), ("statements", "statement")] {
+        for listed in desk.json(&["explain"], 0)[list].as_array().unwrap() {
+            let name = listed["name"].as_str().unwrap();
+            let about = desk.json(&["explain", name], 0);
+            assert_eq!(about[key], name);
+            let page = desk.run(&["explain", name]).done();
+            assert!(page.contains(about["example"].as_str().unwrap()), "{page}");
+        }
+    }
+    let out = desk.run(&["explain", "tier.tickts"]);
+    assert!(out.stderr.contains("did you mean `tier.tickets`?"), "{}", out.stderr);
     for (topic, not) in [
         ("tier.cpus", "checked, but not carried out by this version"),
         ("tier.order", "`lottery` is checked, but not carried out"),

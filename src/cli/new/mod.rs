@@ -14,13 +14,15 @@ use serde_json::json;
 use super::save::save;
 use super::{Exit, Format, Terminal, fail};
 use crate::check;
-use crate::diag::{shown, visible};
+use crate::diag::{FileId, shown, visible};
+use crate::syntax::{self, Form, yaml};
 
 /// Make a directory with a policy to start from, tests included
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   edict new web
+  edict new --yaml web
   edict test --coverage web
   sudo edict run web
 
@@ -30,6 +32,9 @@ pub(super) struct NewArgs {
     /// The directory to make; its name becomes the name of the policy
     #[arg(value_name = "NAME")]
     path: PathBuf,
+    /// Write the files as YAML
+    #[arg(long)]
+    yaml: bool,
 }
 
 const POLICY: &str = include_str!("policy.edict");
@@ -51,10 +56,25 @@ pub(super) fn run(args: &NewArgs, terminal: &Terminal) -> Exit {
             Some("a name has letters, digits, `_` and, inside, `-`, as `web-latency`"),
         );
     };
-    let files = [
-        (path.join("policy.edict"), POLICY.replace(PLACEHOLDER, name)),
-        (path.join("sets.edict"), SETS.to_owned()),
-    ];
+    let policy = POLICY.replace(PLACEHOLDER, name);
+    let files = match args.yaml {
+        false => Some([
+            (path.join("policy.edict"), policy),
+            (path.join("sets.edict"), SETS.to_owned()),
+        ]),
+        true => as_yaml(&policy.replace("sets.edict", "sets.yaml"))
+            .zip(as_yaml(&SETS.replace("policy.edict", "policy.yaml")))
+            .map(|(policy, sets)| {
+                [
+                    (path.join("policy.yaml"), policy),
+                    (path.join("sets.yaml"), sets),
+                ]
+            }),
+    };
+    // The texts are fixed and have a YAML form; a test holds them to that.
+    let Some(files) = files else {
+        return fail(terminal, "the pack has no YAML form", None);
+    };
     if let Err(problem) = make(path, &files) {
         return fail(
             terminal,
@@ -75,15 +95,27 @@ pub(super) fn run(args: &NewArgs, terminal: &Terminal) -> Exit {
             }
         }
         Format::Human => terminal.print(&format!(
-            "{}: {path}/policy.edict and {path}/sets.edict\n\n  \
+            "{}: {}\n\n  \
              edict check {path}             is it valid?\n  \
              edict test --coverage {path}   do its tests pass?\n  \
              sudo edict run {path}          put it in force\n",
             terminal.green("made"),
+            files
+                .iter()
+                .map(|(path, _)| visible(&path.to_string_lossy()).into_owned())
+                .collect::<Vec<_>>()
+                .join(" and "),
             path = visible(&shown_path)
         )),
     }
     Exit::Done
+}
+
+/// A text of the native form as YAML, comments included.
+fn as_yaml(text: &str) -> Option<String> {
+    let ast = syntax::parse(FileId(0), text).ast?;
+    let comments = yaml::comments(Form::Native, text);
+    yaml::print(&ast, &comments).ok()
 }
 
 /// Whether a policy can have this name: asked of the checker itself.
