@@ -75,7 +75,10 @@ fn a_new_pack_is_whole() {
     let tested = desk.run(&["test", "--coverage=100", "web-2"]).done();
     assert!(tested.contains("5 of 5 rules (100%)"), "{tested}");
     let said = desk.run(&["new", "--yaml", "web-3"]).done();
-    assert!(said.contains("web-3/policy.yaml and web-3/sets.yaml"), "{said}");
+    assert!(
+        said.contains("web-3/policy.yaml and web-3/sets.yaml"),
+        "{said}"
+    );
     desk.run(&["check", "--deny-warnings", "web-3"]).done();
     desk.run(&["test", "--coverage=100", "web-3"]).done();
     let text = fs::read_to_string(desk.dir().join("web-3/policy.yaml")).unwrap();

@@ -302,7 +302,9 @@ fn list(terminal: &Terminal) -> Exit {
         text.push_str(&table(&[(what, Align::Left), (about, Align::Left)], rows));
     };
     let row = |name: &str, summary: &str| vec![name.to_owned(), summary.to_owned()];
-    let attributes = ATTRIBUTES.iter().map(|about| row(about.name, about.summary));
+    let attributes = ATTRIBUTES
+        .iter()
+        .map(|about| row(about.name, about.summary));
     section("attribute", "is", &attributes.collect::<Vec<_>>());
     let blocks = BLOCKS.iter().map(|block| row(block.word, block.summary));
     section("block", "is", &blocks.collect::<Vec<_>>());
@@ -311,9 +313,13 @@ fn list(terminal: &Terminal) -> Exit {
         row(&name, field.summary)
     });
     section("field", "is", &rows.collect::<Vec<_>>());
-    let statements = STATEMENTS.iter().map(|(word, _, summary)| row(word, summary));
+    let statements = STATEMENTS
+        .iter()
+        .map(|(word, _, summary)| row(word, summary));
     section("statement", "does", &statements.collect::<Vec<_>>());
-    let codes = Code::ALL.iter().map(|code| row(code.as_str(), code.title()));
+    let codes = Code::ALL
+        .iter()
+        .map(|code| row(code.as_str(), code.title()));
     section("code", "means", &codes.collect::<Vec<_>>());
     terminal.print(&text);
     Exit::Done

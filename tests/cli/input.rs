@@ -231,7 +231,11 @@ fn explain_knows_blocks_fields_and_statements() {
         }
     }
     let out = desk.run(&["explain", "tier.tickts"]);
-    assert!(out.stderr.contains("did you mean `tier.tickets`?"), "{}", out.stderr);
+    assert!(
+        out.stderr.contains("did you mean `tier.tickets`?"),
+        "{}",
+        out.stderr
+    );
     for (topic, not) in [
         ("tier.cpus", "checked, but not carried out by this version"),
         ("tier.order", "`lottery` is checked, but not carried out"),
