@@ -19,6 +19,8 @@ mod rng;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
 
 use edict::check::{Attribute, Policy, Value, check_text};
 use edict::eval::{self, Residual, Task};
@@ -169,8 +171,8 @@ fn patterns_on_what_the_kernel_reads_are_a_slot_of_their_own() {
             slot("comm", Placement::Kernel),
             slot("exe", Placement::Agent),
             slot("parent.comm", Placement::Kernel),
-            slot("comm~", Placement::Agent),
-            slot("parent.comm~", Placement::Agent),
+            slot("comm patterns", Placement::Agent),
+            slot("parent.comm patterns", Placement::Agent),
         ]
     );
     assert_eq!(plan.slot(Slot::COMM_PATTERNS).unwrap().slot.index(), 32);
@@ -270,4 +272,23 @@ fn what_is_left_decides_as_the_whole() {
     println!("{tried} tasks over {rounds} policies: {left} of {rules} rules are left");
     // If nothing were ever left out, or everything, this would prove little.
     assert!(left * 10 < rules * 9 && left * 10 > rules * 2);
+}
+
+/// What people read about a plan: its text, and what it costs. To accept a
+/// change: `EDICT_BLESS=1 cargo test --test plan`, then read the difference.
+#[test]
+fn a_plan_is_printed_with_slots_patterns_and_places() {
+    let plan = lowered(
+        "  build:   when comm in { \"cc1\", \"rustc\", \"ld\" } or comm ends with \"-ld\" -> a
+  shells:  when parent.comm like \"*sh\" and not (cmdline matches \" -c \") -> a
+  web:     when exe under \"/usr/sbin\" and unit like \"nginx@*.service\" and unit != \"nginx@9.service\" -> a
+  busy:    when cpu_util in 50%..80% and not on_battery -> a
+  young:   when age < 1500us and uid in { 0, 1000, 1001 } and user != \"root\" -> a",
+    );
+    let text = format!("{plan}\n{}", plan::cost(&plan));
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plan.txt");
+    if std::env::var_os("EDICT_BLESS").is_some() {
+        fs::write(&golden, &text).unwrap();
+    }
+    assert_eq!(text, fs::read_to_string(&golden).unwrap_or_default());
 }

@@ -256,7 +256,7 @@ impl fmt::Display for Cost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:<14} {:<7} {:>7} {:>7} {:>7} {:>8} {:>9}  agent",
+            "{:<20} {:<7} {:>7} {:>7} {:>7} {:>8} {:>9}  agent",
             "attribute", "where", "classes", "names", "bounds", "patterns", "bytes"
         )?;
         for slot in &self.slots {
@@ -266,7 +266,7 @@ impl fmt::Display for Cost {
             };
             write!(
                 f,
-                "{:<14} {place:<7} {:>7} {:>7} {:>7} {:>8} {:>9}",
+                "{:<20} {place:<7} {:>7} {:>7} {:>7} {:>8} {:>9}",
                 slot.slot.to_string(),
                 slot.classes,
                 slot.names,

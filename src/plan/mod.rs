@@ -198,12 +198,10 @@ fn too_complex(policy: &Policy, clauses: &[Clause], slot: Slot) -> Diagnostic {
         }
     }
     let diagnostic = Diagnostic::new(
-        Code::E0409,
-        format!("the patterns on `{attribute}` are too complex together"),
+        Code::E0412,
+        format!("the patterns on `{attribute}` have too many combinations"),
     )
-    .help(format!(
-        "let fewer rules use `like`, `matches` and `contains` on `{attribute}`, or use simpler ones"
-    ));
+    .help("join patterns that lead to one tier, or use names and prefixes in their place");
     match policy.rules().get(fit) {
         Some(rule) => diagnostic.label(rule.span, "this rule crosses the limit"),
         None => diagnostic,

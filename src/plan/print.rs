@@ -73,14 +73,14 @@ impl Plan {
             let slot = plan.slot;
             write!(
                 f,
-                "  {:<12} {place:<6} slot {:>2}",
+                "  {:<20} {place:<6} slot {:>2}",
                 slot.to_string(),
                 slot.index()
             )?;
             writeln!(f, "  {}", Shape(plan))?;
             if let Partition::Pattern(texts) = &plan.partition {
                 for test in texts.tests() {
-                    writeln!(f, "    {}", Asked(test, ""))?;
+                    writeln!(f, "    {}", Asked(test, false))?;
                 }
             }
         }
@@ -197,56 +197,71 @@ impl fmt::Display for Time {
 
 impl fmt::Display for Literal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let not = if self.negated { "not " } else { "" };
-        write!(f, "{}", Asked(&self.test, not))
+        write!(f, "{}", Asked(&self.test, self.negated))
     }
 }
 
-/// A test behind a `not` or nothing.
-struct Asked<'a>(&'a Test, &'a str);
+/// A test, or its negation, as it would be written.
+struct Asked<'a>(&'a Test, bool);
 
 impl fmt::Display for Asked<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let not = self.1;
-        match self.0 {
-            Test::TextIn(attribute, members) => {
-                write!(f, "{attribute} {not}in ")?;
-                write_members(f, members.len(), members.iter().map(|m| format!("{m:?}")))
-            }
+        let Self(test, negated) = self;
+        let (open, close) = if *negated { ("not (", ")") } else { ("", "") };
+        let (is, among) = match negated {
+            true => ("!=", "not in"),
+            false => ("==", "in"),
+        };
+        match test {
+            Test::TextIn(attribute, members) => match (members.len(), members.first()) {
+                (1, Some(only)) => write!(f, "{attribute} {is} {only:?}"),
+                _ => {
+                    write!(f, "{attribute} {among} ")?;
+                    write_members(f, members.len(), members.iter().map(|m| format!("{m:?}")))
+                }
+            },
             Test::StartsWith(attribute, prefix) => {
-                write!(f, "{not}{attribute} starts with {prefix:?}")
+                write!(f, "{open}{attribute} starts with {prefix:?}{close}")
             }
             Test::Under(attribute, members) => {
-                write!(f, "{not}{attribute} under ")?;
-                write_members(f, members.len(), members.iter().map(|m| format!("{m:?}")))
+                write!(f, "{open}{attribute} under ")?;
+                match (members.len(), members.first()) {
+                    (1, Some(only)) => write!(f, "{only:?}")?,
+                    _ => write_members(f, members.len(), members.iter().map(|m| format!("{m:?}")))?,
+                }
+                write!(f, "{close}")
             }
             Test::Number(attribute, compare, value) => {
-                let compare = match compare {
-                    Compare::Eq => "==",
-                    Compare::Lt => "<",
-                    Compare::Le => "<=",
-                    Compare::Gt => ">",
-                    Compare::Ge => ">=",
+                let compare = match (compare, negated) {
+                    (Compare::Eq, false) => "==",
+                    (Compare::Eq, true) => "!=",
+                    (Compare::Lt, false) | (Compare::Ge, true) => "<",
+                    (Compare::Le, false) | (Compare::Gt, true) => "<=",
+                    (Compare::Gt, false) | (Compare::Le, true) => ">",
+                    (Compare::Ge, false) | (Compare::Lt, true) => ">=",
                 };
-                write!(
-                    f,
-                    "{not}{attribute} {compare} {}",
-                    Value(*attribute, *value)
-                )
+                write!(f, "{attribute} {compare} {}", Value(*attribute, *value))
             }
             Test::NumberIn(attribute, members) => {
-                write!(f, "{attribute} {not}in ")?;
+                write!(f, "{attribute} {among} ")?;
                 write_members(
                     f,
                     members.len(),
                     members.iter().map(|m| Value(*attribute, *m).to_string()),
                 )
             }
-            Test::EndsWith(attribute, suffix) => write!(f, "{not}{attribute} ends with {suffix:?}"),
-            Test::Contains(attribute, part) => write!(f, "{not}{attribute} contains {part:?}"),
-            Test::Like(attribute, glob) => write!(f, "{not}{attribute} like {glob:?}"),
-            Test::Matches(attribute, regex) => write!(f, "{not}{attribute} matches {regex:?}"),
-            Test::IsTrue(attribute) => write!(f, "{not}{attribute}"),
+            Test::EndsWith(attribute, suffix) => {
+                write!(f, "{open}{attribute} ends with {suffix:?}{close}")
+            }
+            Test::Contains(attribute, part) => {
+                write!(f, "{open}{attribute} contains {part:?}{close}")
+            }
+            Test::Like(attribute, glob) => write!(f, "{open}{attribute} like {glob:?}{close}"),
+            Test::Matches(attribute, regex) => {
+                write!(f, "{open}{attribute} matches {regex:?}{close}")
+            }
+            Test::IsTrue(attribute) if *negated => write!(f, "not {attribute}"),
+            Test::IsTrue(attribute) => write!(f, "{attribute}"),
         }
     }
 }

@@ -95,12 +95,12 @@ impl From<Attribute> for Slot {
     }
 }
 
-/// `nice`, and `comm~` for the patterns on `comm`.
+/// `nice`, and `comm patterns`.
 impl fmt::Display for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.attribute())?;
         if self.is_patterns() {
-            write!(f, "~")?;
+            write!(f, " patterns")?;
         }
         Ok(())
     }
