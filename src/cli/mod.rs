@@ -25,6 +25,7 @@ mod policy;
 mod reload;
 mod run;
 mod save;
+mod schema;
 mod serving;
 mod snapshot;
 mod status;
@@ -159,6 +160,7 @@ enum Verb {
     Eval(eval::EvalArgs),
     Plan(plan::PlanArgs),
     Translate(translate::TranslateArgs),
+    Schema(schema::SchemaArgs),
     Diff(diff::DiffArgs),
     Snapshot(snapshot::SnapshotArgs),
     New(new::NewArgs),
@@ -192,6 +194,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Eval(args) => eval::run(&args, &terminal),
         Verb::Plan(args) => plan::run(&args, &terminal),
         Verb::Translate(args) => translate::run(&args, &terminal),
+        Verb::Schema(args) => schema::run(&args, &terminal),
         Verb::Diff(args) => diff::run(&args, &terminal),
         Verb::Snapshot(args) => snapshot::run(&args, &terminal),
         Verb::New(args) => new::run(&args, &terminal),

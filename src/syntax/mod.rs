@@ -27,6 +27,8 @@ use crate::diag::{Code, Diagnostic, FileId};
 use crate::source::Include;
 
 pub use ast::Ast;
+/// The words that cannot be names.
+pub use native::RESERVED;
 pub use salvage::salvage;
 
 /// How deep brackets and operators may be nested.

@@ -33,7 +33,7 @@ const OPERATORS: [(&[&str], &str); 9] = [
 ];
 
 /// The words that cannot be names, as in the grammar.
-pub(in crate::syntax) const RESERVED: [&str; 14] = [
+pub const RESERVED: [&str; 14] = [
     "when",
     "otherwise",
     "and",

@@ -19,7 +19,7 @@ mod foreign;
 mod literal;
 mod lone;
 
-pub(super) use expected::RESERVED;
+pub use expected::RESERVED;
 pub(super) use lone::parse_expression;
 
 #[derive(Parser)]
