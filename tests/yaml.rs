@@ -118,8 +118,19 @@ fn a_policy_means_the_same_in_both_forms() {
         let pack = temporary.path();
         fs::create_dir(pack.join("base")).unwrap();
         fs::create_dir(pack.join("new")).unwrap();
-        fs::copy("policies/base/sets.edict", pack.join("base/sets.edict")).unwrap();
-        fs::copy("policies/base/sets.edict", pack.join("new/sets.edict")).unwrap();
+        for file in fs::read_dir("policies/base").unwrap() {
+            let file = file.unwrap().path();
+            let name = file.file_name().unwrap();
+            if name != "policy.edict" {
+                fs::copy(&file, pack.join("base").join(name)).unwrap();
+                fs::copy(&file, pack.join("new").join(name)).unwrap();
+            }
+        }
+        // What stands beside the policy itself.
+        let beside = Path::new(path).join("tests.edict");
+        if beside.exists() {
+            fs::copy(beside, pack.join("new/tests.edict")).unwrap();
+        }
         fs::write(pack.join("new/policy.yaml"), &yaml).unwrap();
         let other = check_path(&pack.join("new"));
         assert_eq!(other.diagnostics, native.diagnostics, "{yaml}");

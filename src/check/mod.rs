@@ -169,7 +169,9 @@ fn compile(
     for (file, outcome) in &mut parsed {
         broken |= outcome.ast.is_none();
         // Only where a piece of the text is what is wrong, the rest is worth a look.
-        if outcome.ast.is_none() && outcome.diagnostics.iter().any(|d| d.code == Code::E0101) {
+        let is_piece =
+            |d: &Diagnostic| d.code == Code::E0101 || (Code::E0120..=Code::E0130).contains(&d.code);
+        if outcome.ast.is_none() && outcome.diagnostics.iter().any(is_piece) {
             mendable.push(*file);
         }
         diagnostics.append(&mut outcome.diagnostics);
@@ -177,10 +179,16 @@ fn compile(
     if broken && !unread {
         for (file, outcome) in &mut parsed {
             let text = files.text(*file);
-            if mendable.contains(file) && Form::of(files.name(*file), text) == Form::Native {
-                let (ast, more) = syntax::salvage(*file, text);
-                outcome.ast = ast;
-                diagnostics.extend(more);
+            if !mendable.contains(file) {
+                continue;
+            }
+            match Form::of(files.name(*file), text) {
+                Form::Native => {
+                    let (ast, more) = syntax::salvage(*file, text);
+                    outcome.ast = ast;
+                    diagnostics.extend(more);
+                }
+                Form::Yaml => outcome.ast = syntax::yaml::salvage(*file, text),
             }
         }
         // What was found before is found again on the way.

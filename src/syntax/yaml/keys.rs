@@ -1,7 +1,7 @@
 //! The keys of the YAML form.
 
-use super::Lower;
 use super::node::{Content, Node};
+use super::{Lower, MOST_DIAGNOSTICS};
 use crate::diag::{Code, Diagnostic, Span, shown};
 
 /// What stands below a key at the top.
@@ -163,7 +163,10 @@ impl Lower<'_> {
             let close = known.iter().min_by_key(distance)?;
             (entry.key.len() < 32 && distance(&close) <= 2.min(close.len() / 2)).then_some(*close)
         };
-        let help = match alias.or_else(near) {
+        // Nobody is shown more, and what was meant takes a while to find.
+        let is_shown = self.diagnostics.len() <= MOST_DIAGNOSTICS;
+        let meant = alias.or_else(|| if is_shown { near() } else { None });
+        let help = match meant {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => {
                 let known: Vec<String> = known.iter().map(|key| format!("`{key}`")).collect();

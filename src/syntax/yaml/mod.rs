@@ -49,12 +49,29 @@ struct Lower<'a> {
 
 /// Parses the YAML form of one file. Pure; never panics.
 pub(super) fn parse(file: FileId, text: &str) -> Parsed {
+    let (parsed, broken) = understood(file, text);
+    Parsed {
+        ast: parsed.ast.filter(|_| !broken),
+        diagnostics: parsed.diagnostics,
+    }
+}
+
+/// What can be understood of a text with mistakes in it, as long as it is YAML:
+/// a tree that lacks what is wrong. Good for finding more mistakes, and for
+/// nothing else.
+pub fn salvage(file: FileId, text: &str) -> Option<Ast> {
+    understood(file, text).0.ast
+}
+
+/// As much as is understood, and whether something is missing.
+fn understood(file: FileId, text: &str) -> (Parsed, bool) {
     let hidden = scan::hidden(file, text);
     if !hidden.is_empty() {
-        return Parsed {
+        let parsed = Parsed {
             ast: None,
             diagnostics: hidden,
         };
+        return (parsed, true);
     }
     let read = node::read(file, text);
     let mut lower = Lower {
@@ -77,13 +94,15 @@ pub(super) fn parse(file: FileId, text: &str) -> Parsed {
         broken,
         ..
     } = lower;
-    Parsed {
-        ast: (!broken).then(|| Ast {
+    let has_tree = read.root.is_some() || !broken;
+    let parsed = Parsed {
+        ast: has_tree.then(|| Ast {
             statements,
             place: Place(Span::new(file, 0, text.len())),
         }),
         diagnostics: bounded(diagnostics),
-    }
+    };
+    (parsed, broken)
 }
 
 /// In the order of the text, and not more than anybody reads.

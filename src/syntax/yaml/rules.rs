@@ -222,12 +222,15 @@ impl Lower<'_> {
                 _ => statements.extend(self.field(entry, "test")),
             }
         }
-        if titles.is_empty() && !self.broken {
-            self.refuse(
-                Diagnostic::new(Code::E0129, "a test without `name`")
-                    .label(first.span, "this test has no name")
-                    .help("write `name: TEXT`: a sentence that says what holds"),
-            );
+        if titles.is_empty() {
+            if !entries.iter().any(|entry| entry.key == "name") {
+                self.refuse(
+                    Diagnostic::new(Code::E0129, "a test without `name`")
+                        .label(first.span, "this test has no name")
+                        .help("write `name: TEXT`: a sentence that says what holds"),
+                );
+            }
+            return;
         }
         out.push(Statement::Block(Block {
             word: Name {

@@ -147,20 +147,25 @@ impl Lower<'_> {
     fn policy(&mut self, entry: &Entry<'_>, out: &mut Vec<Statement>) {
         let mut titles = Vec::new();
         let mut statements = Vec::new();
+        let mut has_name = !matches!(entry.value.content, Content::Mapping(_));
         for each in self.entries(entry.value, "`policy`") {
             if each.key == "name" {
+                has_name = true;
                 let name = self.name(each.value, "the name of a policy");
                 titles.extend(name.map(Title::Name));
             } else {
                 statements.extend(self.field(&each, "policy"));
             }
         }
-        if titles.is_empty() && !self.broken {
-            self.refuse(
-                Diagnostic::new(Code::E0129, "the policy has no `name`")
-                    .label(entry.span, "has no name")
-                    .help("write `name: NAME` below it"),
-            );
+        if titles.is_empty() {
+            if !has_name {
+                self.refuse(
+                    Diagnostic::new(Code::E0129, "the policy has no `name`")
+                        .label(entry.span, "has no name")
+                        .help("write `name: NAME` below it"),
+                );
+            }
+            return;
         }
         out.push(block("policy", entry, titles, statements));
     }

@@ -209,7 +209,8 @@ impl Lower<'_> {
             return self.parsed(rest, *style, node.span, 1);
         }
         if *style == Style::Plain && self.refuse_ambiguous(text, node.span) {
-            return expr(Kind::Text(text.clone()));
+            self.broken = true;
+            return None;
         }
         match look(text) {
             Look::Text => expr(Kind::Text(text.clone())),
@@ -229,7 +230,7 @@ impl Lower<'_> {
                 } else {
                     format!("`{}` starts like a number, but is none", shown(text))
                 };
-                self.diagnostics.push(
+                self.refuse(
                     Diagnostic::new(Code::E0126, message)
                         .label(node.span, "a text, or a number?")
                         .help(format!(
@@ -237,7 +238,7 @@ impl Lower<'_> {
                             shown(text)
                         )),
                 );
-                expr(Kind::Text(text.clone()))
+                None
             }
         }
     }
