@@ -11,6 +11,8 @@ use edict::check::{
     Attribute, Cpus, Domain, Order, Ppm, RuleId, TierId, Value, check_text, check_texts,
 };
 use edict::diag::{Diagnostic, Files, Severity};
+use edict::eval::{Task, evaluate};
+use proptest::prelude::*;
 
 /// A policy in several files: everything that an included file brings.
 #[test]
@@ -167,5 +169,132 @@ lottery { compensate = false seed = 42 }
     assert_eq!(checked.diagnostics.len(), 12);
     for diagnostic in &checked.diagnostics {
         assert_eq!(diagnostic.severity, Severity::Note);
+    }
+}
+
+/// A rule, or a group of what may stand among rules.
+#[derive(Debug, Clone)]
+enum Piece {
+    Rule(usize, usize),
+    Group(Vec<Piece>),
+}
+
+fn pieces() -> impl Strategy<Value = Vec<Piece>> {
+    let rule = (0..40_usize, 0..2_usize).prop_map(|(name, tier)| Piece::Rule(name, tier));
+    let piece = rule.prop_recursive(3, 24, 4, |inner| {
+        prop::collection::vec(inner, 0..4).prop_map(Piece::Group)
+    });
+    prop::collection::vec(piece, 0..6)
+}
+
+/// Writes the pieces as they stand, and the same with groups in other files.
+struct Written {
+    inline: String,
+    grouped: String,
+    files: [String; 2],
+    groups: usize,
+    seen: Vec<usize>,
+}
+
+impl Written {
+    fn write(&mut self, pieces: &[Piece]) -> String {
+        let mut body = String::new();
+        for piece in pieces {
+            match piece {
+                // The same name twice would be a rule that never matches.
+                Piece::Rule(name, _) if self.seen.contains(name) => {}
+                Piece::Rule(name, tier) => {
+                    self.seen.push(*name);
+                    let rule = format!("  when comm == \"n{name}\" -> t{tier}\n");
+                    self.inline += &rule;
+                    body += &rule;
+                }
+                Piece::Group(inner) => {
+                    self.groups += 1;
+                    let number = self.groups;
+                    let inner = self.write(inner);
+                    let group = format!("rules g{number} {{\n{inner}}}\n");
+                    match number % 3 {
+                        0 => self.grouped += &group,
+                        other => self.files[other - 1] += &group,
+                    }
+                    body += &format!("  use g{number}\n");
+                }
+            }
+        }
+        body
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Groups, wherever they are defined, mean what their rules mean in place.
+    #[test]
+    fn groups_mean_what_their_rules_mean(pieces in pieces()) {
+        let head = "language 1\npolicy p { }\ntier t0 { }\ntier t1 { }\n";
+        let mut written = Written {
+            inline: String::new(),
+            grouped: String::new(),
+            files: ["language 1\n".to_owned(), "language 1\n".to_owned()],
+            groups: 0,
+            seen: Vec::new(),
+        };
+        let body = written.write(&pieces);
+        let inline = format!("{head}rules {{\n{}otherwise -> t0\n}}\n", written.inline);
+        let grouped = format!(
+            "{head}include \"one\"\ninclude \"two\"\n{}rules {{\n{body}otherwise -> t0\n}}\n",
+            written.grouped
+        );
+        let inline = check_text("inline", &inline).policy.unwrap();
+        let [one, two] = &written.files;
+        let checked = check_texts(&[("grouped", &grouped), ("one", one), ("two", two)]);
+        prop_assert!(checked.policy.is_some(), "{:?}", checked.diagnostics);
+        let grouped = checked.policy.unwrap();
+        for name in 0..40 {
+            let task = Task::default().with(Attribute::Comm, format!("n{name}"));
+            let (was, is) = (evaluate(&inline, &task), evaluate(&grouped, &task));
+            prop_assert_eq!((was.tier, was.rule), (is.tier, is.rule));
+        }
+        // Each rule says where it stands in its own file.
+        for rule in grouped.rules() {
+            let text = rule.span.of(checked.files.text(rule.span.file));
+            prop_assert!(text.starts_with("when") || text.starts_with("otherwise"));
+        }
+    }
+
+    /// A field that is overridden, in any file, is as if it had been written so.
+    #[test]
+    fn an_override_is_as_if_it_had_been_written_so(
+        base in (1..1000u32, 1..50u32),
+        tickets in prop::option::of(1..1000u32),
+        slice in prop::option::of(1..50u32),
+        elsewhere in any::<bool>(),
+    ) {
+        let tier = |tickets: u32, slice: u32| format!("tier a {{ tickets = {tickets} slice = {slice}ms }}\n");
+        let change: String = [
+            tickets.map(|n| format!("override tier a {{ tickets = {n} }}\n")),
+            slice.map(|n| format!("override tier a {{ slice = {n}ms }}\n")),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let rest = "rules { otherwise -> a }\n";
+        let head = "language 1\npolicy p { }\n";
+        let direct = format!(
+            "{head}{}{rest}",
+            tier(tickets.unwrap_or(base.0), slice.unwrap_or(base.1))
+        );
+        let (here, there) = match elsewhere {
+            true => (String::new(), change),
+            false => (change, String::new()),
+        };
+        let changed = format!("{head}include \"one\"\n{here}{rest}");
+        let one = format!("language 1\n{}{there}", tier(base.0, base.1));
+        let direct = check_text("direct", &direct).policy.unwrap();
+        let checked = check_texts(&[("changed", &changed), ("one", &one)]);
+        let changed = checked.policy.unwrap();
+        let (was, is) = (&direct.tiers()[0], &changed.tiers()[0]);
+        prop_assert_eq!((was.tickets, was.slice), (is.tickets, is.slice));
     }
 }

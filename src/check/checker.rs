@@ -488,7 +488,11 @@ impl<'a> Checker<'a> {
             .iter()
             .map(|(block, name)| (name.text.as_str(), *block))
             .collect();
-        rules::circles(&groups, &mut self.sink);
+        // What is too many is refused already, and not looked at for ever.
+        let some = groups.len() <= MOST_GROUPS;
+        if some {
+            rules::circles(&groups, &mut self.sink);
+        }
         let (scope, sink) = (&mut self.scope, &mut self.sink);
         let blocks = self.blocks.get("rules").cloned().unwrap_or_default();
         let mut typed: Option<Rules> = None;
@@ -498,7 +502,7 @@ impl<'a> Checker<'a> {
         }
         let typed = typed.unwrap_or_default();
         for (name, block) in &groups {
-            if !typed.placed.contains(*name) {
+            if some && !typed.placed.contains(*name) {
                 rules::examine(block, lines, &groups, names, scope, sink);
             }
         }

@@ -228,7 +228,13 @@ fn compile(
     diagnostics.extend(found.into_iter().filter(|d| {
         !matches!(
             d.code,
-            Code::E0304 | Code::E0305 | Code::E0306 | Code::E0307 | Code::E0313 | Code::E0315
+            Code::E0302
+                | Code::E0304
+                | Code::E0305
+                | Code::E0306
+                | Code::E0307
+                | Code::E0313
+                | Code::E0315
         ) || !follows(d)
     }));
     // What has no place tells how many more there are.

@@ -383,19 +383,22 @@ pub(super) fn circles(groups: &Groups<'_>, sink: &mut Sink) {
     };
     // Depth first, without recursion: chains may be long.
     let mut done: BTreeSet<&str> = BTreeSet::new();
+    let mut on_path: BTreeSet<&str> = BTreeSet::new();
     for start in groups.keys().copied() {
         if done.contains(start) {
             continue;
         }
         let mut path: Vec<(&str, Vec<(&str, Span)>)> = vec![(start, uses(start))];
+        on_path.insert(start);
         while let Some((name, rest)) = path.last_mut() {
             let name = *name;
             let Some((next, at)) = rest.pop() else {
                 done.insert(name);
+                on_path.remove(name);
                 path.pop();
                 continue;
             };
-            if path.iter().any(|(open, _)| *open == next) {
+            if on_path.contains(next) {
                 sink.push(
                     Diagnostic::new(
                         Code::E0232,
@@ -405,6 +408,7 @@ pub(super) fn circles(groups: &Groups<'_>, sink: &mut Sink) {
                     .help("leave this `use` out"),
                 );
             } else if !done.contains(next) {
+                on_path.insert(next);
                 path.push((next, uses(next)));
             }
         }
