@@ -358,8 +358,12 @@ fn what_needs_no_root_works_without() {
     }
     for args in [
         &["check", "good.edict"][..],
+        &["test", "good.edict"],
         &["eval", "good.edict", "--task", "comm=nginx nice=0"],
         &["plan", "good.edict"],
+        &["diff", "good.edict", "good.edict"],
+        &["snapshot", "--seconds", "0"],
+        &["man"],
         &["doctor"],
         &["explain", "comm"],
         &["help", "language"],
@@ -382,9 +386,15 @@ fn a_reader_that_goes_away_is_no_failure() {
         &["help", "language"],
         &["completions", "bash"],
         &["check", "good.edict"],
+        &["check", "--cost", "--overlaps", "good.edict"],
+        &["test", "--coverage", "good.edict"],
         &["plan", "good.edict"],
+        &["diff", "good.edict", "other.edict"],
+        &["snapshot", "--seconds", "0", "--format", "json"],
+        &["man", "run"],
         &["--help"],
     ] {
+        desk.write("other.edict", &GOOD.replace("800", "900"));
         let mut child = desk
             .command(args)
             .stdout(Stdio::piped())
@@ -503,6 +513,14 @@ fn json_is_one_document_whatever_happens() {
         &["eval", "good.edict"],
         &["eval", "good.edict", "--task", "x"],
         &["plan", "good.edict"],
+        &["test", "good.edict"],
+        &["test", "missing.edict"],
+        &["diff", "good.edict", "broken.edict"],
+        &["diff", "good.edict", "good.edict", "--snapshot", "no"],
+        &["snapshot", "--seconds", "0"],
+        &["snapshot", "-o", "no/such/place", "--seconds", "0"],
+        &["new", "good.edict"],
+        &["man", "nothing"],
         &["explain", "nothing"],
         &["doctor"],
         &["status"],

@@ -30,8 +30,8 @@ per million; `share` is a part of all CPU time of the machine in the window.
 How tasks behave is estimated from counters read at both ends of the window, or
 over a task's life where it slept less than eight times in it: `runtime_avg` is
 its CPU time by its sleeps, `wake_rate` sleeps by time, `sleep_avg` the time
-neither running nor waiting by sleeps, `switch_rate` all switches by time.
-`runtime_dev` and `lat_cri` are unknown here. Needs no root, but root sees more.
+neither running nor waiting by sleeps, `switch_rate` all switches by time, and
+`lat_cri` follows from the first two. `runtime_dev` is unknown here. Needs no root, but root sees more.
 
 A command line may hold a secret: a file is readable to its owner only, and
 `--without cmdline` leaves them out.")]

@@ -23,6 +23,13 @@ fn what_is_printed_cannot_command_a_terminal() {
             &["eval", "x\u{1b}[2J.edict"],
             &["explain", EVIL],
             &["help", EVIL],
+            &["man", EVIL],
+            &["new", EVIL],
+            &["test", name],
+            &["test", "good.edict", "--filter", EVIL],
+            &["diff", name, name],
+            &["diff", "good.edict", "good.edict", "--snapshot", EVIL],
+            &["snapshot", "--seconds", "0", "-o", "no\u{1b}[2J/x"],
             &["eval", "good.edict", "--task", EVIL],
             #[cfg(feature = "live")]
             &["status", "--socket", EVIL],
@@ -54,6 +61,9 @@ fn a_result_that_cannot_be_written_is_a_failure() {
     for args in [
         &["check", "good.edict"][..],
         &["plan", "good.edict", "--format", "json"],
+        &["test", "--coverage", "good.edict"],
+        &["diff", "good.edict", "good.edict"],
+        &["man"],
         &["help", "language"],
         &["--help"],
         &["--version"],

@@ -64,7 +64,9 @@ pub(super) fn behaviour(
     let spans = [(window, passed), (life, age)];
     if let Some((seen, time)) = spans.iter().find(|(seen, _)| seen.sleeps >= ENOUGH) {
         put(Attribute::RuntimeAvg, seen.run / seen.sleeps);
-        put(Attribute::WakeRate, rate(seen.sleeps, *time));
+        let (burst, wakes) = (seen.run / seen.sleeps, rate(seen.sleeps, *time));
+        put(Attribute::WakeRate, wakes);
+        put(Attribute::LatCri, lat_cri(burst, wakes));
         if let Some(wait) = seen.wait {
             let asleep = time.saturating_sub(seen.run).saturating_sub(wait);
             put(Attribute::SleepAvg, asleep / seen.sleeps);
@@ -75,6 +77,17 @@ pub(super) fn behaviour(
         put(Attribute::SwitchRate, rate(switches(seen), *time));
     }
     found
+}
+
+/// How much latency matters, as `bpf/behaviour.bpf.h` has it: one half at bursts
+/// of 4 ms, and at 20 wake-ups a second.
+fn lat_cri(burst: u64, wakes: u64) -> u64 {
+    const WHOLE: u128 = 1_000_000;
+    const BURST: u128 = 4_000_000;
+    const WAKES: u128 = 20;
+    let brief = WHOLE * BURST / (BURST + u128::from(burst));
+    let often = WHOLE * u128::from(wakes) / (u128::from(wakes) + WAKES);
+    u64::try_from(brief * often / WHOLE).unwrap_or(0)
 }
 
 /// What the kernel has counted, from `schedstat` and the text of `status`; from
@@ -129,6 +142,8 @@ mod tests {
             [
                 (Attribute::RuntimeAvg, 5_000_000),
                 (Attribute::WakeRate, 100),
+                // 4/9 of 5/6
+                (Attribute::LatCri, 370_369),
                 (Attribute::SleepAvg, 4_000_000),
                 (Attribute::SwitchRate, 150),
             ]

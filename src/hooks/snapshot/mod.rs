@@ -19,7 +19,8 @@
 //! | `wake_rate` | sleeps / time |
 //! | `sleep_avg` | (time - time on a CPU - time waiting) / sleeps |
 //! | `switch_rate` | (sleeps + involuntary switches) / time, from eight of both together on |
-//! | `runtime_dev`, `lat_cri` | unknown: no counter tells them |
+//! | `lat_cri` | by the formula of `bpf/behaviour.bpf.h`, from the first two |
+//! | `runtime_dev` | unknown: no counter tells it |
 //!
 //! The kernel half weighs recent bursts more, so a task that has just changed its
 //! ways is estimated late. `parent.comm` is the name of the parent's first

@@ -59,7 +59,7 @@ impl Reader {
         let uptime = uptime.split(' ').next().and_then(|t| t.parse::<f64>().ok());
         Self {
             proc: proc.to_owned(),
-            users: users(&fs::read_to_string(passwd).unwrap_or_default()),
+            users: users(&read(passwd).unwrap_or_default()),
             topology,
             uptime: (uptime.unwrap_or(0.0) * 1e9) as u64,
             unreadable: BTreeMap::new(),
@@ -404,6 +404,7 @@ mod tests {
             // From its life: the window saw nothing.
             .with(Attribute::RuntimeAvg, 50_000)
             .with(Attribute::WakeRate, 1)
+            .with(Attribute::LatCri, 47_031)
             .with(Attribute::SleepAvg, (10_500_000_000 - 1_500_000) / 20)
             .with(Attribute::SwitchRate, 2);
         assert_eq!(weird.attributes, expected);
