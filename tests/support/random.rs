@@ -108,9 +108,11 @@ fn render(rules: &[String], otherwise: &str) -> String {
     text += "set people = { 0, 1000, 65534 }\n";
     let crowd: Vec<String> = (1010..1040).map(|uid| uid.to_string()).collect();
     text += &format!("set crowd = {{ {} }}\n", crowd.join(", "));
+    text += "set ranges = { 0, 1000..1009, 65534 }\n";
     for (index, tier) in TIERS.iter().enumerate() {
         text += &format!("tier {tier} {{ tickets = {} }}\n", index + 1);
     }
+    text += "model oracle { file = \"oracle.onnx\" inputs = [runtime_avg] }\n";
     text += "rules {\n";
     for rule in rules {
         text += rule;
@@ -120,6 +122,10 @@ fn render(rules: &[String], otherwise: &str) -> String {
 }
 
 fn expression(rng: &mut Rng, among: &[Attribute], depth: usize) -> String {
+    if rng.one_in(60) {
+        // Nobody runs it, so it says nothing.
+        return (*rng.pick(&["oracle() > 50%", "oracle() in 10%..90%"])).to_owned();
+    }
     if depth == 0 || rng.one_in(3) {
         let attribute = *rng.pick(among);
         return atom(rng, attribute);
@@ -159,7 +165,7 @@ fn number_atom(rng: &mut Rng, attribute: Attribute) -> String {
     let values = numbers(attribute);
     let value = |rng: &mut Rng| written(attribute, *rng.pick(values));
     let ids = matches!(attribute, Attribute::Uid | Attribute::Gid);
-    match rng.below(if ids { 7 } else { 5 }) {
+    match rng.below(if ids { 8 } else { 6 }) {
         0 | 1 => {
             let compare = *rng.pick(&["==", "!=", "<", "<=", ">", ">="]);
             format!("{name} {compare} {}", value(rng))
@@ -186,10 +192,16 @@ fn number_atom(rng: &mut Rng, attribute: Attribute) -> String {
                 written(attribute, values[high])
             )
         }
+        5 => {
+            let at = rng.below(values.len() - 3);
+            let [first, low, high] = [at, at + 1, at + 3].map(|at| written(attribute, values[at]));
+            let is = rng.pick(&["in", "not in"]);
+            format!("{name} {is} {{ {first}, {low}..{high} }}")
+        }
         _ => format!(
             "{name} {} {}",
             rng.pick(&["in", "not in"]),
-            rng.pick(&["people", "crowd"])
+            rng.pick(&["people", "crowd", "ranges"])
         ),
     }
 }
