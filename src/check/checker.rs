@@ -1,4 +1,4 @@
-//! Takes the statements of all files apart, and makes a policy of them.
+//! Makes a policy of the statements of all files.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +11,12 @@ use super::policy::{Model, Policy, Rule, Tier};
 use super::rules::{self, Groups, MOST_GROUPS, Rules};
 use super::schema;
 use super::scope::{self, Scope};
-use super::sink::{Sink, meant};
-use super::titles::{first_word, overridden, title, unknown_block};
-use super::{LANGUAGE, kernel, looks};
+use super::sink::Sink;
+use super::titles::{first_word, overridden, title};
+use super::{kernel, looks};
 use crate::diag::{Code, Diagnostic, Files, Severity, Span, shown};
 use crate::syntax::Ast;
-use crate::syntax::ast::{Block, Directive, Kind, Name, Statement};
+use crate::syntax::ast::{Block, Name, Statement};
 
 /// Models of a policy.
 pub const MOST_MODELS: usize = 16;
@@ -47,193 +47,24 @@ pub fn check(asts: &[Ast], files: &dyn Files) -> (Option<Policy>, Vec<Diagnostic
     (policy, checker.sink.finish())
 }
 
+/// What was found in the files.
 #[derive(Default)]
-struct Checker<'a> {
-    scope: Scope,
-    sink: Sink,
+pub(super) struct Checker<'a> {
+    pub(super) scope: Scope,
+    pub(super) sink: Sink,
     /// Blocks by their first word, in the order of the files and texts.
-    blocks: BTreeMap<&'static str, Vec<&'a Block>>,
-    groups: Vec<&'a Block>,
-    overrides: Vec<&'a Block>,
+    pub(super) blocks: BTreeMap<&'static str, Vec<&'a Block>>,
+    pub(super) groups: Vec<&'a Block>,
+    pub(super) overrides: Vec<&'a Block>,
     /// Whether the policy itself has statements that only a policy has.
-    is_policy: bool,
-    no_language: Option<Diagnostic>,
+    pub(super) is_policy: bool,
+    pub(super) no_language: Option<Diagnostic>,
 }
 
 /// What kinds of tiers and models there are, in order, each with its name.
 type Named<'a> = Vec<(&'a Block, &'a Name)>;
 
 impl<'a> Checker<'a> {
-    /// The statements of one file. An included file defines what others use; how
-    /// tasks are sorted is said in the policy itself.
-    fn file(&mut self, ast: &'a Ast, root: bool) {
-        let declared = |statement: &Statement| matches!(statement, Statement::Directive(d) if d.word.text == "language");
-        if root && !ast.statements.iter().any(declared) {
-            let at = ast.statements.first().map(first_word);
-            let at = at.unwrap_or_else(|| Span::new(ast.file(), 0, 0));
-            self.no_language = Some(
-                Diagnostic::new(Code::E0215, "the policy does not name its language")
-                    .label(at, "expected `language 1` before this")
-                    .help(format!("start the file with `language {LANGUAGE}`")),
-            );
-        }
-        for (index, statement) in ast.statements.iter().enumerate() {
-            match statement {
-                Statement::Definition(_) => self.definition(statement),
-                Statement::Directive(directive) => self.directive(directive, index == 0),
-                Statement::Block(block) => self.block(block, root),
-                Statement::Use(_) => self.misplaced(
-                    statement,
-                    "`use` outside of `rules`",
-                    "put it into `rules { … }`, where the group's rules are to stand",
-                ),
-                Statement::Field(_) => self.misplaced(
-                    statement,
-                    "a field outside of a block",
-                    "put it into `tier NAME { … }`, or write `const` in front of it",
-                ),
-                Statement::Rule(_) => {
-                    self.is_policy |= root;
-                    self.misplaced(
-                        statement,
-                        "a rule outside of `rules`",
-                        "put it into `rules { … }`",
-                    );
-                }
-                Statement::Expect(_) => self.misplaced(
-                    statement,
-                    "`expect` outside of a test",
-                    "put it into `test \"…\" { … }`",
-                ),
-            }
-        }
-    }
-
-    fn block(&mut self, block: &'a Block, root: bool) {
-        let word = block.word.text.as_str();
-        if word == "override" {
-            self.overrides.push(block);
-            return;
-        }
-        let Some(kind) = schema::block(word) else {
-            self.is_policy |= root;
-            self.sink.push(unknown_block(block));
-            return;
-        };
-        let is_group = word == "rules" && !block.titles.is_empty();
-        if is_group {
-            self.groups.push(block);
-            return;
-        }
-        if !root && (!kind.included || word == "rules") {
-            let help = match word {
-                "rules" => {
-                    "give the rules a name, `rules NAME { … }`, and place them in the policy with `use NAME`"
-                }
-                _ => "move it to the policy",
-            };
-            self.sink.push(
-                Diagnostic::new(Code::E0220, format!("`{word}` in an included file"))
-                    .label(block.head(), "stands in the policy itself")
-                    .help(help),
-            );
-            return;
-        }
-        self.is_policy |= root && (!kind.included || word == "rules");
-        self.blocks.entry(kind.word).or_default().push(block);
-    }
-
-    fn misplaced(&mut self, statement: &Statement, message: &str, help: &str) {
-        self.sink.push(
-            Diagnostic::new(Code::E0219, message)
-                .label(first_word(statement), "not here")
-                .help(help),
-        );
-    }
-
-    fn definition(&mut self, statement: &Statement) {
-        let Statement::Definition(definition) = statement else {
-            return;
-        };
-        let word = definition.word.text.as_str();
-        let (name, value) = (&definition.name, &definition.value);
-        match word {
-            "const" => self.scope.define_constant(name, value, &mut self.sink),
-            "set" => self.scope.define_set(name, value, &mut self.sink),
-            _ => {
-                let alias = match word {
-                    "let" | "var" | "define" => Some("did you mean `const`?".to_owned()),
-                    _ => meant(word, ["const", "set"], "definition"),
-                };
-                self.sink.push(
-                    Diagnostic::new(Code::E0206, format!("unknown statement `{}`", shown(word)))
-                        .label(definition.word.span(), "no such statement")
-                        .maybe_help(alias),
-                );
-            }
-        }
-    }
-
-    fn directive(&mut self, directive: &Directive, first: bool) {
-        let word = directive.word.text.as_str();
-        match word {
-            "language" => self.language(directive, first),
-            "include" => self.include(directive),
-            _ => {
-                let names = schema::STATEMENTS.iter().map(|(name, ..)| *name);
-                self.sink.push(
-                    Diagnostic::new(Code::E0206, format!("unknown statement `{}`", shown(word)))
-                        .label(directive.word.span(), "no such statement")
-                        .maybe_help(meant(word, names, "statement")),
-                );
-            }
-        }
-    }
-
-    fn language(&mut self, directive: &Directive, first: bool) {
-        let span = directive.place.0;
-        if !first {
-            self.sink.push(
-                Diagnostic::new(Code::E0215, "`language` is not the first statement")
-                    .label(span, "too late")
-                    .help("move it to the top of the file"),
-            );
-        }
-        match &directive.value.kind {
-            Kind::Number {
-                value: LANGUAGE,
-                unit: None,
-            } => {}
-            Kind::Number { value, unit: None } => self.sink.push(
-                Diagnostic::new(
-                    Code::E0216,
-                    format!("the language version {value} is not known"),
-                )
-                .label(
-                    directive.value.span(),
-                    format!("this edict knows {LANGUAGE}"),
-                )
-                .help(format!("write `language {LANGUAGE}`, or use a newer edict")),
-            ),
-            _ => self.sink.push(
-                Diagnostic::new(Code::E0216, "the language version is a number")
-                    .label(directive.value.span(), "not a plain number")
-                    .help(format!("write `language {LANGUAGE}`")),
-            ),
-        }
-    }
-
-    fn include(&mut self, directive: &Directive) {
-        if let Kind::Text(_) = directive.value.kind {
-            return;
-        }
-        self.sink.push(
-            Diagnostic::new(Code::E0301, "`include` asks for a path")
-                .label(directive.value.span(), "expected a text")
-                .help("write `include \"FILE\"`"),
-        );
-    }
-
     fn of(&self, word: &str) -> Vec<&'a Block> {
         self.blocks.get(word).cloned().unwrap_or_default()
     }

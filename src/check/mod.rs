@@ -36,6 +36,7 @@ pub mod schema;
 mod scope;
 mod sets;
 mod sink;
+mod statements;
 mod tiers;
 mod titles;
 mod types;
