@@ -535,7 +535,7 @@ fn the_examples_in_the_reference_are_valid() {
     assert!(examples.len() >= 5);
     for example in examples {
         let (name, text) = &example[0];
-        let whole = if text.contains("language 1") {
+        let whole = if text.contains("language 1") || text.contains("language: 1") {
             text.clone()
         } else {
             complete(text)

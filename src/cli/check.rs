@@ -24,13 +24,13 @@ Examples:
   edict check --overlaps policies/desktop
   generate-policy | edict check -
 
-A directory stands for the `policy.edict` in it, `-` for standard input. What
-is wrong goes to standard output. What is valid but not carried out by this
-version is a note; `edict run` refuses it. Exit code 3 if any of the policies is not
-valid; with --watch, that of the last run. With --watch and `--format json`
-standard output is one document a line.")]
+A directory stands for the `policy.edict` or `policy.yaml` in it, `-` for
+standard input. What is wrong goes to standard output. What is valid but not
+carried out by this version is a note; `edict run` refuses it. Exit code 3 if
+any of the policies is not valid; with --watch, that of the last run. With
+--watch and `--format json` standard output is one document a line.")]
 pub(super) struct CheckArgs {
-    /// Policy files, directories with a `policy.edict`, or `-`
+    /// Policy files, directories with a policy, or `-`
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Treat warnings as errors

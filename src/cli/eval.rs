@@ -29,7 +29,7 @@ the machine: the answer is the same everywhere.
 With --unknown, what is left of the policy for such a task is printed: the rules
 that can still decide, and what they still ask of the attributes that are open.")]
 pub(super) struct EvalArgs {
-    /// A policy file, a directory with a `policy.edict`, or `-`
+    /// A policy file, a directory with a policy, or `-`
     #[arg(value_name = "PATH")]
     path: PathBuf,
     /// The task: pairs of attribute and value, such as `comm=nginx nice=-5`

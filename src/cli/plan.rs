@@ -22,7 +22,7 @@ Examples:
 The digest is the one that `edict status` prints once the policy is in force:
 the same policy gives the same digest on every machine.")]
 pub(super) struct PlanArgs {
-    /// A policy file, a directory with a `policy.edict`, or `-`
+    /// A policy file, a directory with a policy, or `-`
     #[arg(value_name = "PATH")]
     path: PathBuf,
 }

@@ -22,7 +22,7 @@ the kernel and exit with 0. Needs root and a kernel with sched_ext: `edict
 doctor` says what is missing. With `--stats` and `--format json` standard output
 is one document a line.")]
 pub(super) struct RunArgs {
-    /// A policy file, or a directory with a `policy.edict`
+    /// A policy file, or a directory with a policy
     #[arg(value_name = "PATH")]
     path: PathBuf,
     /// What carries the policy out [default: the best that there is]

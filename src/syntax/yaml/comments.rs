@@ -1,8 +1,8 @@
 //! Comments, from one form to the other.
 //!
 //! A comment is no part of the tree. It is carried over by its place: in front of
-//! the statement that it stood in front of, or behind the one that ended on its
-//! line. One that stands in the middle of a statement goes in front of the next.
+//! the statement that it stood in front of or in the middle of, or behind the one that
+//! ended on its line.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -82,12 +82,27 @@ impl Pending {
         if is_in_scalar {
             return;
         }
-        if let Some(comment) = self.0.pop_front_if(|comment| is_behind(comment)) {
+        let at = self.0.iter().position(is_behind);
+        if let Some(comment) = at.and_then(|at| self.0.remove(at)) {
             out.truncate(out.trim_end_matches('\n').len());
             out.push_str("  ");
             out.push_str(&comment.text);
             out.push('\n');
         }
+    }
+}
+
+/// What stands before this offset goes in front of a statement: what is in the
+/// middle of it too, where it has no inner lines.
+pub(super) fn lead(statement: &Statement) -> u32 {
+    match statement {
+        Statement::Block(block) => block.place.0.start,
+        Statement::Definition(definition)
+            if matches!(definition.value.kind, Kind::Set(_) | Kind::List(_)) =>
+        {
+            definition.place.0.start
+        }
+        other => end(other),
     }
 }
 
@@ -190,8 +205,8 @@ impl Native {
     }
 
     fn statement(&mut self, statement: &Statement, depth: usize) {
-        let span = statement.span();
-        self.comments.before(span.start, 2 * depth, &mut self.out);
+        self.comments
+            .before(lead(statement), 2 * depth, &mut self.out);
         match statement {
             Statement::Block(block) if !block.statements.is_empty() => {
                 let head = print::print(&alone(Statement::Block(Block {

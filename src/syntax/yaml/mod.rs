@@ -149,7 +149,7 @@ fn block_form(file: FileId, text: &str) -> Diagnostic {
     let (at, line) = first_line(text).unwrap_or((0, ""));
     Diagnostic::new(Code::E0127, "the block form in a file whose name says YAML")
         .label(Span::new(file, at, at + line.len()), "not YAML")
-        .help("name the file `policy.edict`, or turn it into YAML: `edict translate --to yaml`")
+        .help("name the file `policy.edict`; `edict translate --to yaml` then makes YAML of it")
 }
 
 /// Whether a text that comes without a name is in the YAML form.

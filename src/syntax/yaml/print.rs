@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use super::comments::{Comment, Pending, end};
+use super::comments::{Comment, Pending, end, lead};
 use super::keys::TEXT_FIELDS;
 use super::scalars::{self, WIDTH};
 use crate::diag::Span;
@@ -177,7 +177,7 @@ impl Printer {
     }
 
     fn section(&mut self, key: &str, group: &[Statement]) -> Printed {
-        let first = group.first().map_or(0, |first| first.span().start);
+        let first = group.first().map_or(0, lead);
         let is_single = !matches!(
             key,
             "include" | "const" | "set" | "tier" | "model" | "groups" | "test" | "override"
@@ -210,7 +210,7 @@ impl Printer {
         let mut names = HashSet::new();
         let mut kinds: Vec<&str> = Vec::new();
         for statement in group {
-            self.comments_before(statement.span().start, 2);
+            self.comments_before(lead(statement), 2);
             let name = match statement {
                 Statement::Definition(definition) => Some(definition.name.text.clone()),
                 Statement::Block(block) if key != "test" => {
@@ -341,7 +341,7 @@ impl Printer {
         indent: usize,
         names: &mut HashSet<String>,
     ) -> Printed {
-        self.comments_before(statement.span().start, indent);
+        self.comments_before(lead(statement), indent);
         let name = match statement {
             Statement::Field(field) => &field.name.text,
             Statement::Block(block) if block.titles.is_empty() => &block.word.text,

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::comments::lead;
 use super::print::{Printed, Printer, none};
 use super::scalars::{self, WIDTH};
 use crate::syntax::ast::{Block, Rule, Statement, Title};
@@ -14,7 +15,7 @@ impl Printer {
         }
         self.line(indent, &format!("{key}:"));
         for statement in statements {
-            self.comments_before(statement.span().start, indent + 2);
+            self.comments_before(lead(statement), indent + 2);
             match statement {
                 Statement::Rule(rule) => self.rule(rule, indent + 2),
                 Statement::Use(named) => {
@@ -96,7 +97,7 @@ impl Printer {
                     if !names.remove("expect") {
                         return Err(none(statement, "a second expectation"));
                     }
-                    self.comments_before(expect.place.0.start, indent);
+                    self.comments_before(lead(statement), indent);
                     self.line(
                         indent,
                         &format!("expect: {}", scalars::word(&expect.tier.text)),
