@@ -24,10 +24,33 @@ use std::path::Path;
 
 use edict::check::{Attribute, Policy, Value, check_text};
 use edict::eval::{self, Residual, Task};
+use edict::image::{self, layout};
 use edict::plan::{self, AttributePlan, ClassId, Clause, Placement, Plan, Slot};
 use rng::Rng;
 
 const TASKS_PER_POLICY: usize = 1_250;
+
+/// Policies that are also lowered twice and emitted.
+const EXAMINED: usize = 20;
+
+/// The bank has as much in it as the cost says.
+fn costs_what_it_says(plan: &Plan) {
+    let image = image::emit(plan).unwrap();
+    let head = |at: usize| {
+        let bytes = image.bank()[at..at + 4].try_into().unwrap();
+        u32::from_le_bytes(bytes) as usize
+    };
+    let cost = plan::cost(plan);
+    let used = |what: &str| {
+        let table = cost.tables.iter().find(|table| table.what == what);
+        table.unwrap().used
+    };
+    assert_eq!(head(layout::head::NR_ROWS), cost.rows, "{plan}\n{cost}");
+    assert_eq!(head(layout::head::STRIDE), cost.words, "{plan}\n{cost}");
+    assert_eq!(head(layout::head::NR_CLAUSES), used("clauses"));
+    // Without names the table has one empty slot.
+    assert_eq!(head(layout::head::NAME_SLOTS), used("names and ids").max(1));
+}
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| {
@@ -75,6 +98,10 @@ fn oracle_and_plan_agree() {
         let (text, policy) = random::policy(&mut rng);
         let plan = plan::lower(&policy).unwrap();
         policies += 1;
+        if policies <= EXAMINED {
+            assert_eq!(plan, plan::lower(&policy).unwrap(), "{text}");
+            costs_what_it_says(&plan);
+        }
         for planned in plan.attributes() {
             *deciding.entry(planned.slot).or_default() += 1;
         }
