@@ -181,6 +181,7 @@ fn what_is_no_snapshot_is_named_with_its_place() {
         ("missing.json", "there is no such file"),
         ("directory", "it is a directory"),
         ("/dev/null", "EOF while parsing"),
+        ("/dev/zero", "it is longer than 256 MiB"),
         ("/proc/self/mem", "cannot read"),
     ] {
         let args = ["diff", "good.edict", "new.edict", "--snapshot", file];

@@ -84,6 +84,30 @@ fn an_included_file_counts_and_the_same_text_does_not() {
 }
 
 #[test]
+fn tests_are_run_again_and_the_last_run_decides() {
+    let desk = Desk::new();
+    let test = |tier: &str| {
+        let task = "task { comm = \"bash\" nice = 0 kthread = false cgroup = \"/\" }";
+        format!("{GOOD}test \"bash\" {{ {task} expect {tier} }}\n")
+    };
+    desk.write("tested.edict", &test("batch"));
+    let mut watching = Watching::start(desk.command(&["test", "--watch", "tested.edict"]));
+    assert_eq!(watching.next()["failed"], 1);
+    // Half written: shown, and no end.
+    desk.write("tested.edict", &test("batch")[..500]);
+    assert_eq!(watching.next()["diagnostics"][0]["severity"], "error");
+    desk.write("tested.edict", &test("regular"));
+    let document = watching.next();
+    assert_eq!(
+        (&document["passed"], &document["ok"]),
+        (&1.into(), &true.into())
+    );
+    desk.write("tested.edict", &test("critical"));
+    assert_eq!(watching.next()["failed"], 1);
+    assert_eq!(watching.interrupt(), 2);
+}
+
+#[test]
 fn runs_are_told_apart() {
     let desk = Desk::new();
     let mut child = desk

@@ -56,8 +56,8 @@ pub(super) struct DiffArgs {
     exit_code: bool,
 }
 
-/// Largest snapshot that is read, in bytes: a million tasks.
-const LARGEST: u64 = 512 << 20;
+/// Largest snapshot that is read, in bytes: a quarter of a million tasks.
+const LARGEST: u64 = 256 << 20;
 
 pub(super) fn run(args: &DiffArgs, terminal: &Terminal) -> Exit {
     let inputs = [Some(&args.old), Some(&args.new), args.snapshot.as_ref()];
