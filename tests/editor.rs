@@ -223,7 +223,7 @@ syntax keyword edictControl {control}
 syntax keyword edictOperator {logical} {comparing}
 syntax keyword edictBoolean {truths}
 syntax keyword edictAttribute {attributes}
-syntax match edictNumber "\<\d[0-9_]*\%(%\|\%({units}\)\>\)\?"
+syntax match edictNumber "\%([A-Za-z0-9_]\|[A-Za-z0-9_][-.]\)\@<!\d[0-9_]*\%(%\|\%({units}\)[A-Za-z0-9_]\@!\)\?"
 syntax match edictLabel "\<[A-Za-z_][A-Za-z0-9_-]*\ze\s*:"
 syntax match edictField "\<[A-Za-z_][A-Za-z0-9_.-]*\ze\s*=\%([^=>]\|$\)"
 syntax match edictTier "\%(->\s*\)\@<=[A-Za-z_][A-Za-z0-9_-]*"

@@ -299,7 +299,7 @@ fn what_cannot_be_laid_out_is_said_and_left() {
     );
     for (path, code) in [
         ("none.edict", "E0001"),
-        ("policy.yaml", "E0013"),
+        ("policy.yaml", "E0132"),
         ("latin.edict", "E0007"),
         ("/dev/null", "E0004"),
     ] {

@@ -113,7 +113,8 @@ impl<S: Store> Collection<'_, S> {
     /// Reads one file and what it includes. The depth of the recursion is
     /// bounded by [`MOST_DEPTH`].
     fn follow(&mut self, from: Option<(FileId, &Include)>) {
-        if self.together > LARGEST_TOGETHER {
+        // So many includes that fail are one mistake, not many.
+        if self.together > LARGEST_TOGETHER || self.diagnostics.len() >= MOST_FILES {
             return;
         }
         let fetched = match self.store.fetch(from, &self.identities) {

@@ -302,3 +302,11 @@ fn a_file_that_changes_meanwhile_is_read_again() {
     assert_eq!(failure.diagnostics[0].code, Code::E0009);
     assert!(read(&tree.at("a")).is_ok());
 }
+
+#[test]
+fn includes_that_fail_are_given_up_after_a_while() {
+    let policy = "include none.edict\n".repeat(1_000);
+    let tree = Tree::new(&[("policy.edict", &policy)]);
+    let failure = read(&tree.at("policy.edict")).expect_err("there is none");
+    assert_eq!(failure.diagnostics.len(), MOST_FILES);
+}

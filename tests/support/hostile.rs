@@ -58,5 +58,45 @@ pub fn hostile(size: usize) -> Vec<(&'static str, String)> {
         ("commas", format!("tier a {{ {} }}", repeat(","))),
         ("slashes", rule(format!("a under {}", repeat("/")))),
         ("nul", repeat("\0")),
+        ("capitals", rule(format!("{} a", repeat("NOT ")))),
+        (
+            "capital operators",
+            rule(format!("{} a", repeat("a AND NOT IN "))),
+        ),
+        ("signs", rule(format!("{} a", repeat("a ≤ a ~ ")))),
+        ("ifs", format!("rules {{ {} }}", repeat("else if a then "))),
+        (
+            "targets",
+            format!("rules {{ {} }}", repeat("otherwise -> tier ")),
+        ),
+        ("thens", rule(format!("a {} b", repeat("then ")))),
+        ("colons", rule(format!("a {} b", repeat(": ")))),
+        ("uses", repeat("use use ")),
+        ("imports", repeat("import \"\"\n")),
+        ("yaml", repeat("a:\n- when: x\n")),
+        (
+            "deep yaml",
+            (0..size / 40)
+                .map(|n| format!("{}a:\n", " ".repeat(n % 80)))
+                .collect(),
+        ),
+        ("includes", repeat("#include \"a\"\n")),
+        ("ranges", rule(format!("a in {} 1", repeat("1..")))),
+        (
+            "open sets",
+            format!("set a = {{ {} 1 }}", repeat("{1,\n},")),
+        ),
+        (
+            "chains in groups",
+            rule(format!("{} a{}", "(a or\n".repeat(31), ")".repeat(31))),
+        ),
+        (
+            "comments in a set",
+            format!("set a = {{ {} 1 }}", repeat("1,#\n")),
+        ),
+        (
+            "comments in a rule",
+            rule(format!("a {}", repeat("#\nand a"))),
+        ),
     ]
 }

@@ -13,7 +13,7 @@ syntax keyword edictControl when otherwise for within expect by
 syntax keyword edictOperator and or not starts with ends with in in under like matches contains
 syntax keyword edictBoolean true false
 syntax keyword edictAttribute group_leader runtime_avg parent.comm runtime_dev switch_rate on_battery wake_rate container sleep_avg imbalance cpu_util kthread cmdline lat_cri psi.cpu cgroup ns.pid comm nice tgid ppid user unit load ncpu node exe uid pid gid age llc
-syntax match edictNumber "\<\d[0-9_]*\%(%\|\%(KiB\|MiB\|GiB\|ns\|us\|ms\|s\|B\)\>\)\?"
+syntax match edictNumber "\%([A-Za-z0-9_]\|[A-Za-z0-9_][-.]\)\@<!\d[0-9_]*\%(%\|\%(KiB\|MiB\|GiB\|ns\|us\|ms\|s\|B\)[A-Za-z0-9_]\@!\)\?"
 syntax match edictLabel "\<[A-Za-z_][A-Za-z0-9_-]*\ze\s*:"
 syntax match edictField "\<[A-Za-z_][A-Za-z0-9_.-]*\ze\s*=\%([^=>]\|$\)"
 syntax match edictTier "\%(->\s*\)\@<=[A-Za-z_][A-Za-z0-9_-]*"
