@@ -240,6 +240,53 @@ fn eval_says_the_tier_and_why() {
 }
 
 #[test]
+fn eval_gives_a_reason_for_every_kind_of_condition() {
+    let desk = Desk::new();
+    desk.write(
+        "kinds.edict",
+        r#"language 1
+policy kinds { }
+tier a { }
+tier b { }
+model oracle { file = "oracle.onnx"   inputs = [runtime_avg] }
+rules {
+  linkers: when comm ends with "-ld" or comm contains "lld"                -> b
+  ninja:   when cmdline like "*/ninja *"                                   -> b
+  units:   when unit matches "^user@[0-9]+[.]service$"                     -> a
+  short:   when runtime_avg in 1ms..2500us and not (comm like "kworker*")  -> a
+  busy:    when cpu_util > 80% or psi.cpu in 10%..30%                      -> b
+  people:  when uid in { 0, 1000..1999 } and user != "root"                -> a
+  learned: when oracle() > 80%                                             -> a
+           otherwise                                                       -> b
+}
+"#,
+    );
+    // That nobody runs the model is said on standard error.
+    let eval = |task: &str| desk.run(&["eval", "kinds.edict", "--task", task]).stdout;
+    golden(
+        "reasons.txt",
+        &[
+            eval("comm=ld.lld"),
+            eval("comm=cc1 cmdline='/usr/bin/ninja -C out'"),
+            eval(
+                "comm=cc1 cmdline=ninja unit=nginx.service runtime_avg=3ms cpu_util=80% \
+                 psi.cpu=12.5% uid=1000 user=ann",
+            ),
+            eval(
+                "comm=cc1 cmdline=ninja unit=user@1.service runtime_avg=2ms cpu_util=5%",
+            ),
+            eval(
+                "comm=cc1 cmdline=ninja unit=a.slice runtime_avg=2ms cpu_util=5% psi.cpu=9% uid=2000",
+            ),
+            eval(
+                "comm=kworker/1:0 unit=a.slice runtime_avg=2ms cpu_util=5% psi.cpu=9% uid=0 user=root",
+            ),
+        ]
+        .join("\n"),
+    );
+}
+
+#[test]
 fn eval_names_what_is_wrong_with_the_task() {
     let desk = Desk::new();
     let out = desk.run(&["eval", "good.edict", "--task", "nicee=1"]);

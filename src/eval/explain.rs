@@ -116,7 +116,7 @@ fn reasons(cond: &Cond, task: &Task, outcome: Truth, models: &[Model]) -> (Strin
         .map(|reason| reason.sentence(task, models))
         .collect();
     found.dedup();
-    (found.join(", "), unknown)
+    (found.join("; "), unknown)
 }
 
 fn collect<'a>(cond: &'a Cond, task: &Task, outcome: Truth, found: &mut Vec<Reason<'a>>) {
