@@ -22,6 +22,7 @@ mod watch;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 
 use edict::Desk;
 
@@ -121,6 +122,13 @@ fn a_new_pack_overwrites_nothing() {
         fs::read_to_string(desk.dir().join("full/policy.edict")).unwrap(),
         "mine\n"
     );
+    if rustix::process::geteuid().is_root() && desk.is_open_to_others() {
+        let mut command = desk.command(&["new", "mine"]);
+        let out = command.uid(65534).gid(65534).output().unwrap();
+        assert_eq!(out.status.code(), Some(1));
+        let stderr = String::from_utf8(out.stderr).unwrap();
+        assert!(stderr.contains("Permission denied"), "{stderr}");
+    }
     assert_eq!(desk.json(&["new", "empty"], 0)["path"], "empty");
     let plain = desk.run(&["new", "--format", "plain", "other"]).done();
     assert_eq!(plain, "other/policy.edict\nother/sets.edict\n");
