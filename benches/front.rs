@@ -81,6 +81,37 @@ fn lowering(text: &str, sets: &str) {
     }
 }
 
+/// A rule over four of twenty attributes.
+fn every(n: usize) -> String {
+    let of = |at: usize| {
+        let k = n % 97;
+        match (n * 7 + at * 5) % 20 {
+            0 => format!("comm == \"p{n}\""),
+            1 => format!("exe under \"/opt/p{n}\""),
+            2 => format!("nice <= {}", k % 19),
+            3 => format!("uid != {n}"),
+            4 => "not kthread".to_owned(),
+            5 => format!("cgroup under \"/g{n}\""),
+            6 => format!("runtime_avg < {}us", k + 1),
+            7 => format!("wake_rate > {k}"),
+            8 => format!("cmdline starts with \"/usr/bin/p{n} \""),
+            9 => format!("pid > {}", k + 1),
+            10 => format!("parent.comm == \"make{n}\""),
+            11 => format!("gid in {{ {n}, {} }}", n + 1_000),
+            12 => format!("user == \"u{n}\""),
+            13 => "group_leader".to_owned(),
+            14 => format!("unit == \"u{n}.service\""),
+            15 => format!("switch_rate > {k}"),
+            16 => format!("lat_cri > {}%", k + 1),
+            17 => format!("age > {}s", k + 1),
+            18 => format!("cpu_util > {}%", k + 1),
+            _ => format!("llc != {k}"),
+        }
+    };
+    let parts: Vec<String> = (0..4).map(of).collect();
+    format!("  when {} -> b\n", parts.join(" and "))
+}
+
 fn main() {
     let set = |set: usize| {
         let names: Vec<String> = (0..1_000).map(|n| format!("\"prog{set}-{n}\"")).collect();
@@ -103,8 +134,33 @@ fn main() {
         sets.len() >> 10
     );
 
+    let patterned = policy(
+        &format!("  when comm like \"*-worker\" or comm matches \"^prog[0-9]+-7\" -> b\n{rules}"),
+        "include \"sets\"\n",
+    );
+    let texts = [("policy", patterned.as_str()), ("sets", sets.as_str())];
+    assert!(check_texts(&texts).policy.is_some());
+    let took = best(20, || drop(check_texts(&texts)));
+    println!("the same, and two patterns          {took:>10.2?}");
+
     type Line = fn(usize) -> String;
-    let kinds: [(&str, Line); 2] = [
+    let kinds: [(&str, Line); 5] = [
+        ("500 rules over 20 attributes", |n| every(n)),
+        ("500 rules of ranges", |n| {
+            format!(
+                "  when nice in {}..{} and uid in {{ {n}, {}..{} }} -> a\n",
+                (n % 30) as i64 - 19,
+                (n % 30) as i64 - 10,
+                n * 100,
+                n * 100 + 50
+            )
+        }),
+        ("500 rules, 40 with patterns", |n| match n {
+            0..8 => format!("  when cmdline contains \"--job={n}\" -> a\n"),
+            8..24 => format!("  when exe ends with \"/bin/p{n}\" -> b\n"),
+            24..40 => format!("  when cgroup like \"/kube*/pod{n}*/*\" -> b\n"),
+            _ => format!("  when comm == \"p{n}\" and nice > {} -> a\n", n % 19),
+        }),
         ("200 rules with one name each", |n| {
             format!("  when comm == \"p{n}\" and nice > {} -> a\n", n % 19)
         }),
@@ -118,7 +174,8 @@ fn main() {
         }),
     ];
     for (name, rule) in kinds {
-        let text = policy(&(0..200).map(rule).collect::<String>(), "");
+        let count = if name.starts_with('5') { 500 } else { 200 };
+        let text = policy(&(0..count).map(rule).collect::<String>(), "");
         let took = best(20, || drop(check_texts(&[("policy", text.as_str())])));
         println!("{name:<36}{took:>10.2?}");
     }

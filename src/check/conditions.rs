@@ -296,6 +296,20 @@ impl Conditions<'_> {
                 let range = about.range?;
                 self.refuse(literals::bare_number(about.name, number, range, place))
             }
+            (Type::Ratio, Members::Numbers(Type::Count, _)) => {
+                let help = match right.set.ranges.first() {
+                    Some(range) => format!("write `{}%..{}%`", range.low, range.high),
+                    None => "write the members in percent, as `80%`".to_owned(),
+                };
+                self.refuse(
+                    Diagnostic::new(
+                        Code::E0301,
+                        format!("`{attribute}` is a ratio, compared with plain numbers"),
+                    )
+                    .label(at, "numbers without `%`")
+                    .help(help),
+                )
+            }
             (ty, members) => self.refuse(
                 Diagnostic::new(
                     Code::E0301,

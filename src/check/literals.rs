@@ -172,11 +172,12 @@ fn unit(text: &str, span: Span) -> Option<Diagnostic> {
     ))
 }
 
-/// Digits of a container's id.
-const CONTAINER_DIGITS: usize = 64;
+/// Digits of a container's id, and of its short form.
+const CONTAINER_DIGITS: [usize; 2] = [64, 12];
 
+/// Most runtimes know a container by an id, some by a name.
 fn container(text: &str, span: Span) -> Option<Diagnostic> {
-    let problem = |what: &str, help: String| {
+    let problem = |what: String, help: &str| {
         Diagnostic::new(
             Code::E0318,
             format!("`{}` is no id of a container", shown(text)),
@@ -184,23 +185,20 @@ fn container(text: &str, span: Span) -> Option<Diagnostic> {
         .label(span, what)
         .help(help)
     };
-    let is_digit = |c: char| matches!(c, '0'..='9' | 'a'..='f');
-    let digits = text.chars().all(is_digit);
-    if text.is_empty() || (digits && text.len() == CONTAINER_DIGITS) {
-        return None;
-    }
-    if digits && text.len() < CONTAINER_DIGITS {
-        let help = format!("write `container starts with {}`", print_text(text));
+    if text.contains(['/', ':']) {
         return Some(problem(
-            &format!("{} digits; an id has {CONTAINER_DIGITS}", text.len()),
-            help,
+            "has a `/` or `:` in it".to_owned(),
+            "write the id alone; an image is not known here",
         ));
     }
-    Some(problem(
-        "a name, not an id",
-        "an id has 64 hexadecimal digits; `docker ps --no-trunc` and `crictl ps --no-trunc` print it"
-            .to_owned(),
-    ))
+    let [whole, short] = CONTAINER_DIGITS;
+    let is_digit = |c: char| matches!(c, '0'..='9' | 'a'..='f');
+    (text.len() == short && text.chars().all(is_digit)).then(|| {
+        problem(
+            format!("{short} digits; an id has {whole}"),
+            &format!("write `container starts with {}`", print_text(text)),
+        )
+    })
 }
 
 fn too_long(attribute: Attribute, text: &str, span: Span) -> Option<Diagnostic> {

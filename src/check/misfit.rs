@@ -101,7 +101,7 @@ const FUNCTIONS: [(&str, &str); 25] = [
     ("regex", "matches"),
     ("regexp", "matches"),
     ("search", "matches"),
-    ("rematch", "matches"),
+    ("regexmatch", "matches"),
     ("re", "matches"),
     ("glob", "like"),
     ("fnmatch", "like"),
@@ -118,8 +118,12 @@ const FUNCTIONS: [(&str, &str); 25] = [
 pub(super) fn function(name: &str, arguments: &[Expr], span: Span) -> Option<Diagnostic> {
     let (object, method) = match name.rsplit_once('.') {
         Some((object, method)) if Attribute::by_name(object).is_some() => (Some(object), method),
-        _ => (None, name),
+        // `re.match(…)`, of a library.
+        Some((_, method)) => (None, method),
+        None => (None, name),
     };
+    // Libraries put the pattern first.
+    let is_attribute = |expr: &Expr| matches!(&expr.bare().kind, Kind::Name(name) if Attribute::by_name(name).is_some());
     let plain = method.to_ascii_lowercase().replace(['_', '-'], "");
     let operator = FUNCTIONS.iter().find(|(known, _)| *known == plain);
     let written = |expr: &Expr| shown(&print_expression(expr)).into_owned();
@@ -127,7 +131,7 @@ pub(super) fn function(name: &str, arguments: &[Expr], span: Span) -> Option<Dia
         (Some((_, operator)), Some(object), [value]) => {
             format!("write `{object} {operator} {}`", written(value))
         }
-        (Some((_, operator)), None, [left, value]) => {
+        (Some((_, operator)), None, [value, left] | [left, value]) if is_attribute(left) => {
             format!("write `{} {operator} {}`", written(left), written(value))
         }
         (Some((_, operator)), ..) => format!("write it as an operator: `comm {operator} …`"),

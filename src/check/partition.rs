@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::attribute::{Attribute, Type};
 use super::bits::Bits;
 use super::literals::COMM_BYTES;
-use super::pattern::{Patterns, TooComplex};
+use super::pattern::{Effort, Patterns, TooComplex};
 use super::policy::{Compare, Cond, Test, Value};
 use crate::diag::Span;
 
@@ -188,10 +188,11 @@ pub(super) fn patterns<'a>(
         collect(cond, &mut all);
     }
     all.retain(|_, tests| tests.iter().any(|(test, _)| test.is_pattern()));
+    let mut left = Effort::default();
     let built = all.into_iter().map(|(attribute, placed)| {
         let mut tests: Vec<&Test> = placed.iter().map(|(test, _)| *test).collect();
         sort(&mut tests);
-        let patterns = Patterns::build(&tests).map_err(|problem| {
+        let patterns = Patterns::within(&tests, &mut left).map_err(|problem| {
             let index = match problem {
                 TooComplex::Alone(index) => Some(index),
                 TooComplex::Together(_) => None,

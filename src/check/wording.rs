@@ -41,6 +41,10 @@ pub(super) fn star(attribute: Attribute, operator: Operator, text: &str, span: S
     };
     let glob = shown(&print_text(&glob)).into_owned();
     let help = match operator {
+        Operator::Under if text.len() > 2 && text.ends_with("/*") => {
+            let path = text.trim_end_matches('*').trim_end_matches('/');
+            format!("write `{attribute} under {}`", shown(&print_text(path)))
+        }
         Operator::NotEqual | Operator::NotIn => format!("write `not ({attribute} like {glob})`"),
         _ => format!("write `{attribute} like {glob}`"),
     };

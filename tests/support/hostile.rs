@@ -4,7 +4,35 @@
 pub fn hostile(size: usize) -> Vec<(&'static str, String)> {
     let repeat = |piece: &str| piece.repeat(size / piece.len());
     let rule = |condition: String| format!("rules {{ when {condition} -> a }}");
-    vec![
+    let whole = |rules: String| {
+        format!(
+            "language 1\npolicy p {{ }}\ntier a {{ }}\ntier b {{ }}\nrules {{\n{rules}\n  otherwise -> b\n}}\n"
+        )
+    };
+    // As many rules as fit, at most as many as a policy may have.
+    let each = |line: &dyn Fn(usize) -> String| {
+        let mut lines = String::new();
+        for n in 0..500 {
+            let line = format!("  when {} -> a\n", line(n));
+            if lines.len() + line.len() > size {
+                break;
+            }
+            lines.push_str(&line);
+        }
+        whole(lines)
+    };
+    let texts = [
+        "comm",
+        "exe",
+        "cgroup",
+        "cmdline",
+        "parent.comm",
+        "user",
+        "container",
+        "unit",
+    ];
+    let mut all = patterns(&each, &texts);
+    all.extend(vec![
         ("open parentheses", rule(repeat("("))),
         ("open braces", repeat("{")),
         ("open brackets", repeat("[")),
@@ -97,6 +125,64 @@ pub fn hostile(size: usize) -> Vec<(&'static str, String)> {
         (
             "comments in a rule",
             rule(format!("a {}", repeat("#\nand a"))),
+        ),
+    ]);
+    all
+}
+
+/// Patterns that grow, one way or another.
+fn patterns(
+    each: &dyn Fn(&dyn Fn(usize) -> String) -> String,
+    texts: &[&str],
+) -> Vec<(&'static str, String)> {
+    let of = |n: usize| texts[n % texts.len()];
+    vec![
+        (
+            "expressions that count",
+            each(&|n| format!("{} matches \"{n}(a|b)*a(a|b){{{}}}\"", of(n), 10 + n)),
+        ),
+        (
+            "expressions that count letters",
+            each(&|n| format!("cmdline matches \"\\\\w{{{}}}x{n}\"", 5 + n)),
+        ),
+        (
+            "expressions of all letters",
+            each(&|n| format!("{} matches \"(?i)[^{n}]\\\\pL+[\\\\w--{n}]\"", of(n))),
+        ),
+        (
+            "repetitions of repetitions",
+            each(&|n| format!("exe matches \"((((a{{99}}){{99}}){{99}}){{99}}){n}\"")),
+        ),
+        (
+            "globs that count",
+            each(&|n| format!("{} like \"*{n}a{}\"", of(n), "?".repeat(14))),
+        ),
+        (
+            "globs of classes",
+            each(&|n| {
+                format!(
+                    "{} like \"*[!a-{}]*[b-z]*{n}\"",
+                    of(n),
+                    ('b'..='y').nth(n % 20).unwrap()
+                )
+            }),
+        ),
+        (
+            "many contained",
+            each(&|n| format!("{} contains \"{}x\"", of(n / 9), 1000 + n)),
+        ),
+        (
+            "many endings",
+            each(&|n| format!("cmdline ends with \"{}x\"", 1000 + n)),
+        ),
+        (
+            "one of many",
+            each(&|n| {
+                format!(
+                    "cmdline matches \"^(a|b{n}|c*d)*x{n}$\" and {} like \"*{n}*\"",
+                    of(n)
+                )
+            }),
         ),
     ]
 }

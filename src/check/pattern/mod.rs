@@ -30,8 +30,27 @@ use automaton::Automaton;
 pub(super) use expression::{Flaw, sound as sound_regex};
 pub(super) use glob::{Malformed, malformed as malformed_glob};
 
-/// What all automata of one attribute may take, in bytes.
-const MOST_BYTES: usize = 4 << 20;
+/// What automata may take.
+#[derive(Debug)]
+pub(super) struct Effort {
+    /// Bytes of all automata.
+    bytes: usize,
+    /// Steps of single automata on a walk.
+    steps: usize,
+    /// Places on the way to names.
+    places: usize,
+}
+
+impl Default for Effort {
+    fn default() -> Self {
+        Self {
+            bytes: 4 << 20,
+            // Some 20 ms.
+            steps: 2_000_000,
+            places: 4_000_000,
+        }
+    }
+}
 
 /// Texts that every test treats alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,11 +99,15 @@ impl Patterns {
     /// When an automaton, or the walk over all of them, would take more than tens
     /// of milliseconds or a few MiB.
     pub fn build(tests: &[&Test]) -> Result<Self, TooComplex> {
-        let mut left = MOST_BYTES;
+        Self::within(tests, &mut Effort::default())
+    }
+
+    /// The same, with what is left for this and other attributes.
+    pub(super) fn within(tests: &[&Test], left: &mut Effort) -> Result<Self, TooComplex> {
         let mut automata = Vec::new();
         for (index, test) in tests.iter().enumerate() {
             if test.is_pattern() {
-                let made = Automaton::of(test, &mut left).ok_or(TooComplex::Alone(index))?;
+                let made = Automaton::of(test, &mut left.bytes).ok_or(TooComplex::Alone(index))?;
                 automata.push((index, made));
             }
         }
@@ -92,7 +115,8 @@ impl Patterns {
         let domain = tests
             .first()
             .map_or(Attribute::Comm, |test| test.attribute());
-        let classes = walk::classes(tests, &automata, domain).ok_or(TooComplex::Together(last))?;
+        let classes =
+            walk::classes(tests, &automata, domain, left).ok_or(TooComplex::Together(last))?;
         let numbers = classes
             .iter()
             .enumerate()

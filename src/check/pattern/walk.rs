@@ -12,12 +12,8 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use super::super::attribute::Attribute;
 use super::super::policy::Test;
 use super::automaton::{At, Automaton};
-use super::{TextClass, domain, set};
+use super::{Effort, TextClass, domain, set};
 
-/// Steps of single automata that a walk may take: some 20 ms.
-const MOST_STEPS: usize = 2_000_000;
-/// Places on the way to names.
-const MOST_PLACES: usize = 4_000_000;
 /// Classes of one attribute.
 const MOST_CLASSES: usize = 1 << 14;
 
@@ -112,8 +108,7 @@ struct Walk<'a> {
     /// the listed texts by.
     remaining: HashMap<(u32, u32), Vec<usize>>,
     off: HashSet<(u32, u32)>,
-    steps: usize,
-    places: usize,
+    left: &'a mut Effort,
 }
 
 /// The classes of all texts, in the order of their shortest ones; none when the
@@ -122,6 +117,7 @@ pub(super) fn classes(
     tests: &[&Test],
     patterns: &[(usize, Automaton)],
     attribute: Attribute,
+    left: &mut Effort,
 ) -> Option<Vec<TextClass>> {
     let (domain, longest) = domain(attribute);
     let text = Automaton::whole("(?s:.)*")?;
@@ -142,8 +138,7 @@ pub(super) fn classes(
         queue: VecDeque::new(),
         remaining: HashMap::new(),
         off: HashSet::new(),
-        steps: MOST_STEPS,
-        places: MOST_PLACES,
+        left,
     };
     walk.run()
 }
@@ -261,7 +256,7 @@ impl Walk<'_> {
                 let inside = (from, from + count);
                 from += count;
                 taken.push(byte);
-                self.places = self.places.checked_sub(1)?;
+                self.left.places = self.left.places.checked_sub(1)?;
                 let class = self.alphabet.class_of.get(usize::from(byte)).copied()?;
                 let Some(next) = self.step(inner, class)? else {
                     continue;
@@ -326,7 +321,8 @@ impl Walk<'_> {
         let next = match from.next.get(class).copied().flatten() {
             Some(next) => next,
             None => {
-                self.steps = self.steps.checked_sub(self.automata.len() + 4)?;
+                let work = self.automata.len() + 4;
+                self.left.steps = self.left.steps.checked_sub(work)?;
                 let byte = *self.alphabet.classes.get(class)?.first()?;
                 let at = self.automata.iter().zip(from.at.iter());
                 let next = self.enter(at.map(|(a, at)| a.step(*at, byte)).collect());
