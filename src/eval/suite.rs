@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Task, Truth, Verdict, evaluate, is_under, truth};
+use super::{Task, Truth, Verdict, evaluate, truth};
 use crate::check::{Attribute, Cond, Policy, RuleId, Test, TestCase};
 use crate::diag::Span;
 
@@ -173,32 +173,24 @@ fn members_of(test: &Test) -> BTreeMap<Member, bool> {
     }
 }
 
-/// Marks the members that the task's value is.
+/// Marks the members that the task's value is, or is under.
 fn mark(test: &Test, task: &Task, members: &mut BTreeMap<Member, bool>) {
     let attribute = test.attribute();
-    match test {
-        Test::TextIn(..) => {
-            let value = task.text(attribute).unwrap_or_default().to_owned();
-            if let Some(hit) = members.get_mut(&Member::Text(value)) {
-                *hit = true;
-            }
+    let mut hit = |member: Member| {
+        if let Some(hit) = members.get_mut(&member) {
+            *hit = true;
         }
-        Test::NumberIn(..) => {
-            if let Some(value) = task.number(attribute)
-                && let Some(hit) = members.get_mut(&Member::Number(value))
-            {
-                *hit = true;
+    };
+    match (test, task.text(attribute), task.number(attribute)) {
+        (Test::TextIn(..), Some(value), _) => hit(Member::Text(value.to_owned())),
+        (Test::NumberIn(..), _, Some(value)) => hit(Member::Number(value)),
+        (Test::Under(..), Some(value), _) => {
+            let mut path = value;
+            while !path.is_empty() {
+                hit(Member::Text(path.to_owned()));
+                path = path.rsplit_once('/').map_or("", |(above, _)| above);
             }
-        }
-        Test::Under(..) => {
-            let Some(value) = task.text(attribute) else {
-                return;
-            };
-            for (member, hit) in members {
-                if let Member::Text(top) = member {
-                    *hit |= is_under(value, top);
-                }
-            }
+            hit(Member::Text("/".to_owned()));
         }
         _ => {}
     }
@@ -231,6 +223,36 @@ mod tests {
 
     fn policy() -> Policy {
         check_text("p", POLICY).policy.unwrap()
+    }
+
+    #[test]
+    fn every_member_above_a_path_is_hit() {
+        let text = POLICY.replace(
+            "{ \"/x\", \"/y/z\" }",
+            "{ \"/\", \"/y\", \"/y/z\", \"/y/zz\" }",
+        );
+        let policy = check_text("p", &text).policy.unwrap();
+        let value = |path: &str| vec![(Attribute::Cgroup, Value::from(path))];
+        for (path, expected) in [
+            ("/y/z/deep", vec!["/", "/y", "/y/z"]),
+            ("/y/zzz", vec!["/", "/y"]),
+            ("/", vec!["/"]),
+        ] {
+            let cases = [case(&value(path), 1, None)];
+            let coverage = coverage(&policy, &run(&policy, &cases));
+            let set = &coverage.sets[2];
+            let hit: Vec<&Member> = set
+                .members
+                .iter()
+                .filter(|(_, h)| **h)
+                .map(|(m, _)| m)
+                .collect();
+            let expected: Vec<Member> = expected
+                .into_iter()
+                .map(|m| Member::Text(m.into()))
+                .collect();
+            assert_eq!(hit, expected.iter().collect::<Vec<_>>(), "{path}");
+        }
     }
 
     #[test]

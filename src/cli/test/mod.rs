@@ -28,7 +28,8 @@ A test is a block of the policy:
 
 Coverage counts the rules that decided for some test, and the members of sets
 that a test hit in the rule that decided (for a set behind `not`: that a test was
-kept out by). A minimum, in percent of the rules, is asked of each policy.
+kept out by). Only tests that are run count. A minimum, in percent of the rules,
+is asked of each policy.
 
 Exit code 2 if a test fails or too little is covered, 3 if a policy is not valid.
 With --watch and `--format json` standard output is one document a line.")]
