@@ -20,6 +20,8 @@ mod lab;
 mod attach;
 #[path = "live/attributes.rs"]
 mod attributes;
+#[path = "live/every.rs"]
+mod every;
 #[path = "live/generations.rs"]
 mod generations;
 #[path = "live/shares.rs"]

@@ -185,6 +185,10 @@ unsafe extern "C" {
     fn libc_fork() -> i32;
     #[link_name = "setresuid"]
     fn libc_setresuid(real: u32, effective: u32, saved: u32) -> i32;
+    #[link_name = "setresgid"]
+    fn libc_setresgid(real: u32, effective: u32, saved: u32) -> i32;
+    #[link_name = "unshare"]
+    fn libc_unshare(flags: i32) -> i32;
     #[link_name = "execv"]
     fn libc_execv(path: *const std::ffi::c_char, argv: *const *const std::ffi::c_char) -> i32;
 }
@@ -278,12 +282,18 @@ extern "C" fn worker() {
         return;
     };
     let name = std::env::var("EDICT_WORKER_NAME").unwrap();
-    rename(&name);
+    if !name.is_empty() {
+        rename(&name);
+    }
     let _attached = does
         .starts_with("attach")
         .then(|| attach("language 1\npolicy kill { version = \"1\" }\ntier t { tickets = 1 slice = 5ms }\nrules { otherwise -> t }\n"));
     println!("READY");
-    if does == "forks" {
+    if does == "unshares" {
+        // SAFETY: no pointer is passed; CLONE_NEWPID.
+        assert_eq!(0, unsafe { libc_unshare(0x2000_0000) });
+    }
+    if does == "forks" || does == "unshares" {
         // A child that never execs.
         // SAFETY: there is no other thread yet, and the child only spins.
         if unsafe { libc_fork() } == 0 {
@@ -335,6 +345,11 @@ fn obey(order: &str) {
     let (verb, rest) = order.split_once(' ').unwrap_or((order, ""));
     match verb {
         "rename" => rename(rest),
+        // SAFETY: as below.
+        "setgid" => unsafe {
+            let gid = rest.parse().unwrap();
+            libc_setresgid(u32::MAX, gid, u32::MAX);
+        },
         // SAFETY: no pointer is passed. The system call is the C library's,
         // which sets the ids of every thread.
         "setuid" => unsafe {
