@@ -193,10 +193,8 @@ impl AgentRows {
             self.prepare_cgroups(&filled)?;
         } else if !cgroups_matter {
             // The object does not say any more which of them are gone.
-            for key in (0..2).flat_map(|bank| self.tables.keys(bank)) {
-                if matches!(key, Key::Cgroup(_)) {
-                    self.tables.forget(key);
-                }
+            for (id, _) in self.tables.cgroups() {
+                self.tables.forget(Key::Cgroup(id));
             }
         }
         self.state().gone = None;
@@ -245,7 +243,7 @@ impl AgentRows {
 
     fn prepare_cgroups(&self, filled: &Filled) -> Result<(), LiveError> {
         // Told before the look and not seen by it: those are gone.
-        let told = self.tables.keys(filled.active.bank);
+        let told = self.tables.cgroups();
         let cgroups: Vec<(u64, Cgroup)> = {
             let mut values = self.values();
             let paths = values.cgroups();
@@ -255,11 +253,9 @@ impl AgentRows {
         let known: HashSet<u64> = cgroups.iter().map(|(id, _)| *id).collect();
         let mut state = self.state();
         let gone = state.gone.take().unwrap_or_default();
-        for key in told {
-            if let Key::Cgroup(id) = key
-                && !known.contains(&id)
-            {
-                self.tables.forget(key);
+        for (id, bank) in told {
+            if bank == filled.active.bank && !known.contains(&id) {
+                self.tables.forget(Key::Cgroup(id));
             }
         }
         for (id, cgroup) in cgroups.iter().filter(|(id, _)| !gone.contains(id)) {

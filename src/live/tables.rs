@@ -201,13 +201,14 @@ impl Tables {
         }
     }
 
-    /// What has rows in a bank, or has been asked for.
-    pub(super) fn keys(&self, bank: u32) -> Vec<Key> {
-        self.told
-            .keys()
-            .filter_map(|key| Key::parse(&key))
-            .filter(|(_, of)| *of == bank)
-            .map(|(key, _)| key)
+    /// The cgroups that have rows in a bank, or have been asked for, and in which.
+    pub(super) fn cgroups(&self) -> Vec<(u64, u32)> {
+        let id = |(key, bank)| match key {
+            Key::Cgroup(id) => Some((id, bank)),
+            Key::User(_) | Key::Comm(_) | Key::ParentComm(_) => None,
+        };
+        let keys = self.told.keys();
+        keys.filter_map(|key| Key::parse(&key).and_then(id))
             .collect()
     }
 
