@@ -98,8 +98,8 @@ test "logrotate" { task { comm = "logrotate" } expect batch by logs.rotate }
 fn what_is_not_carried_out_is_typed_and_listed() {
     let text = r#"language 1
 policy web { }
-tier critical { cpus = "8,0-3"   exclusive = true   perf = 80%   budget = 50%   burst = 20ms }
-tier batch { order = lottery }
+tier critical { tickets = 800   cpus = "8,0-3"   exclusive = true   perf = 80%   budget = 50%   burst = 20ms }
+tier batch { order = lottery   slice = 20ms }
 model mover {
   file = "mover.onnx"
   inputs = [cpu_util, load, on_battery]

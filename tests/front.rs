@@ -351,7 +351,7 @@ const STATEMENTS: &[&str] = &[
     "override tier b { max_wait = 1ms }\n",
     "model m { file = \"m\" inputs = [nice] }\n",
     "balance { when imbalance > 15% for 40ms -> migrate within llc model = m }\n",
-    "reward { script = \"r\" bounds { a.tickets = 1..5 } }\n",
+    "reward { script = \"r\" bounds { a.tickets = 1..500 } }\n",
     "learn { limit = 1MiB }\n",
     "test \"t\" { task { nice = 3 } expect a by otherwise }\n",
 ];

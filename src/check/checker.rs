@@ -235,7 +235,7 @@ impl<'a> Checker<'a> {
             .collect();
         let lottery = blocks.lottery(first("lottery"));
         let balance = first("balance").and_then(|block| blocks.balance(block));
-        let reward = first("reward").and_then(|block| blocks.reward(block));
+        let reward = first("reward").and_then(|block| blocks.reward(block, &tiers));
         let learn = first("learn").and_then(|block| blocks.learn(block));
         let (unready, settings) = (blocks.unready, blocks.settings);
 

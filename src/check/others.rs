@@ -4,7 +4,7 @@ use super::blocks::{Blocks, Fields, Given};
 use super::conditions::Conditions;
 use super::limits::Budget;
 use super::parts::{Balance, BalanceRule, Bound, Domain, Learn, LearnKey, Model, Reward};
-use super::policy::{Between, Cond, Lottery};
+use super::policy::{Between, Cond, Lottery, Tier};
 use super::reach;
 use super::schema::{self, Field};
 use super::scope::unknown_tier;
@@ -112,10 +112,18 @@ impl Blocks<'_> {
         })
     }
 
-    pub(super) fn reward(&mut self, block: &Block) -> Option<Reward> {
+    /// The `reward` block; what it may change is a field of one of `tiers`.
+    pub(super) fn reward(&mut self, block: &Block, tiers: &[Tier]) -> Option<Reward> {
         title(block, self.sink);
         let fields = self.fields(block)?;
         self.note(&fields, "reward", block.head());
+        if let Some(Given::Bounds(bounds)) = fields.get("bounds").map(|entry| &entry.given) {
+            for bound in bounds {
+                if let Some(problem) = left_out(bound, tiers) {
+                    self.sink.push(problem);
+                }
+            }
+        }
         Some(Reward {
             script: path(&fields, "script")?,
             every: fields.nanos("every")?,
@@ -416,6 +424,36 @@ fn path(fields: &Fields, name: &str) -> Option<String> {
         Some(Given::Path(path)) => Some(path.clone()),
         _ => None,
     }
+}
+
+/// Says that bounds leave out the value that the field begins with.
+fn left_out(bound: &Bound, tiers: &[Tier]) -> Option<Diagnostic> {
+    let tier = tiers.get(usize::from(bound.tier.0))?;
+    let field = bound.field;
+    let value = match field.name {
+        "tickets" => u64::from(tier.tickets),
+        "slice" => tier.slice.0,
+        "max_wait" => tier.max_wait?.0,
+        "perf" => u64::from(tier.perf?.0),
+        "budget" => u64::from(tier.budget?.0),
+        "burst" => tier.burst?.0,
+        _ => return None,
+    };
+    let value = i64::try_from(value).ok()?;
+    if (bound.low..=bound.high).contains(&value) {
+        return None;
+    }
+    let name = format!("{}.{}", shown(&tier.name), field.name);
+    let value = field.ty.written(value);
+    Some(
+        Diagnostic::new(
+            Code::E0237,
+            format!("the bounds of `{name}` leave out its own value, `{value}`"),
+        )
+        .label(bound.span, "begins outside of its bounds")
+        .label(tier.span, format!("`{}` is `{value}` here", field.name))
+        .help("widen the bounds, or change the tier"),
+    )
 }
 
 /// The first part of a condition that is about a task or a model.
