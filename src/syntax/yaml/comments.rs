@@ -39,7 +39,9 @@ impl Pending {
 
     /// Prints what stands before an offset, each on a line of its own.
     pub(super) fn before(&mut self, at: u32, indent: usize, out: &mut String) {
-        while let Some(comment) = self.0.pop_front_if(|comment| comment.at < at) {
+        while self.0.front().is_some_and(|comment| comment.at < at)
+            && let Some(comment) = self.0.pop_front()
+        {
             let is_first = out.is_empty() || out.ends_with("\n\n") || out.ends_with(":\n");
             if comment.after_gap && !is_first {
                 out.push('\n');

@@ -17,14 +17,28 @@ pub fn respell(help: &str) -> String {
         if index > 0 {
             out.push('`');
         }
-        let spelled = if index % 2 == 1 {
-            statement(piece)
-        } else {
-            None
+        let spelled = match index % 2 {
+            1 => block(piece).or_else(|| statement(piece)),
+            _ => None,
         };
         out.push_str(spelled.as_deref().unwrap_or(piece));
     }
     out
+}
+
+/// A block whose inside is left to the reader.
+fn block(text: &str) -> Option<String> {
+    let head = text.strip_suffix("{ … }")?.trim_end();
+    let words: Vec<&str> = head.split(' ').collect();
+    Some(match words.as_slice() {
+        ["set", name, "="] => format!("set: {{ {name}: [ … ] }}"),
+        ["rules", name] => format!("groups: {{ {name}: [ … ] }}"),
+        ["policy", name] => format!("policy: {{ name: {name} }}"),
+        ["override", kind, name] => format!("override: {{ {kind}: {{ {name}: {{ … }} }} }}"),
+        [word, name] => format!("{word}: {{ {name}: {{ … }} }}"),
+        [word] => format!("{word}:"),
+        _ => return None,
+    })
 }
 
 /// Stands for an ellipsis while a cure is parsed.
@@ -74,5 +88,46 @@ fn statement(text: &str) -> Option<String> {
             Some(format!("{first} {{ {second} }}").replace(BLANK, "…"))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cures_are_spelled_as_yaml() {
+        for (native, yaml) in [
+            ("write `slice = 5ms`", "write `slice: 5ms`"),
+            ("write `language 1` first", "write `language: 1` first"),
+            (
+                "end with `otherwise -> TIER`",
+                "end with `- otherwise: TIER`",
+            ),
+            ("add `cpus = \"0-3,8\"`", "add `cpus: \"0-3,8\"`"),
+            ("write `preempt = [a, b]`", "write `preempt: [a, b]`"),
+            ("write `use web`", "write `- use: web`"),
+            ("write `const a = 3ms`", "write `const: { a: 3ms }`"),
+            ("write `rules { … }`", "write `rules:`"),
+            ("write `rules web { … }`", "write `groups: { web: [ … ] }`"),
+            ("write `tier X { … }`", "write `tier: { X: { … } }`"),
+            ("write `set x = { … }`", "write `set: { x: [ … ] }`"),
+        ] {
+            assert_eq!(respell(native), yaml);
+        }
+    }
+
+    #[test]
+    fn other_pieces_stay() {
+        for help in [
+            "write `3ms`",
+            "did you mean `nice`?",
+            "write `comm != \"x\"`",
+            "write `not (a == b)`",
+            "an odd ` in it",
+            "",
+        ] {
+            assert_eq!(respell(help), help);
+        }
     }
 }
