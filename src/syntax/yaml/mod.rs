@@ -185,7 +185,11 @@ impl Lower<'_> {
                     .help("write a value behind the `:`, or leave the key out"),
             );
         }
+        let is_block = !node.span.of(self.text).starts_with(['[', '{']);
         let help = match &node.content {
+            Content::Sequence(_) if due == "an expression" && is_block => {
+                "write the conditions behind the key, with `and` or `or` between them"
+            }
             Content::Mapping(_) | Content::Sequence(_) if due == "an expression" => {
                 "an expression that begins with a bracket stands in single quotes: `'…'`"
             }

@@ -73,7 +73,8 @@ fn statement(text: &str) -> Option<String> {
         Statement::Rule(_) | Statement::Use(_) => (inner("rules"), "rules:\n  "),
         Statement::Directive(_) => (one.clone(), ""),
         Statement::Definition(_) => (one.clone(), ""),
-        _ => return None,
+        Statement::Block(block) => return whole_block(block),
+        Statement::Expect(_) => return None,
     };
     let ast = Ast {
         statements: vec![holder],
@@ -89,6 +90,35 @@ fn statement(text: &str) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// A block with what is in it, in brackets.
+fn whole_block(block: &Block) -> Option<String> {
+    let ast = Ast {
+        statements: vec![Statement::Block(block.clone())],
+        place: Place(Span::default()),
+    };
+    let yaml = print(&ast, &[]).ok()?;
+    let mut lines = yaml.lines();
+    let head = lines.next()?;
+    let mut inner: Vec<&str> = lines.map(str::trim).collect();
+    // A list item of one line, or the keys of one mapping; what is deeper would
+    // need brackets of its own.
+    let name = match (block.word.text.as_str(), block.titles.as_slice()) {
+        ("rules", []) => match inner.as_slice() {
+            [one] => return Some(format!("{head} [{{ {} }}]", one.strip_prefix("- ")?)),
+            _ => return None,
+        },
+        ("policy" | "lottery", _) => None,
+        ("tier" | "model", [_]) => Some(inner.remove(0)),
+        _ => return None,
+    };
+    let fields = inner.join(", ");
+    Some(match name {
+        Some(name) if inner.is_empty() => format!("{head} {{ {name} }}"),
+        Some(name) => format!("{head} {{ {name} {{ {fields} }} }}"),
+        None => format!("{head} {{ {fields} }}"),
+    })
 }
 
 #[cfg(test)]
@@ -109,6 +139,19 @@ mod tests {
             ("write `use web`", "write `- use: web`"),
             ("write `const a = 3ms`", "write `const: { a: 3ms }`"),
             ("write `rules { … }`", "write `rules:`"),
+            (
+                "add `rules { otherwise -> T }`",
+                "add `rules: [{ otherwise: T }]`",
+            ),
+            ("add `tier regular { }`", "add `tier: { regular: {} }`"),
+            (
+                "add `policy NAME { version = \"1.0.0\" }`",
+                "add `policy: { name: NAME, version: \"1.0.0\" }`",
+            ),
+            (
+                "add `tier a { slice = 5ms   tickets = 5 }`",
+                "add `tier: { a: { slice: 5ms, tickets: 5 } }`",
+            ),
             ("write `rules web { … }`", "write `groups: { web: [ … ] }`"),
             ("write `tier X { … }`", "write `tier: { X: { … } }`"),
             ("write `set x = { … }`", "write `set: { x: [ … ] }`"),
