@@ -110,9 +110,13 @@ fn whole_block(block: &Block) -> Option<String> {
             _ => return None,
         },
         ("policy" | "lottery", _) => None,
-        ("tier" | "model", [_]) => Some(inner.remove(0)),
+        ("tier" | "model", [_]) if !inner.is_empty() => Some(inner.remove(0)),
         _ => return None,
     };
+    let is_deeper = |line: &&str| line.starts_with("- ") || line.ends_with([':', '-']);
+    if inner.iter().any(is_deeper) {
+        return None;
+    }
     let fields = inner.join(", ");
     Some(match name {
         Some(name) if inner.is_empty() => format!("{head} {{ {name} }}"),
