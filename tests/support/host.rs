@@ -15,14 +15,14 @@ pub struct HostBank(Vec<u64>);
 
 impl HostBank {
     pub fn new(image: &Image) -> Self {
-        assert_eq!(image.bank().len(), layout::bank::SIZE);
-        Self(
-            image
-                .bank()
-                .chunks_exact(8)
-                .map(|word| u64::from_le_bytes(word.try_into().unwrap()))
-                .collect(),
-        )
+        Self::of_bytes(image.bank())
+    }
+
+    /// Any bytes, as many as a bank has.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        assert_eq!(bytes.len(), layout::bank::SIZE);
+        let word = |word: &[u8]| u64::from_le_bytes(word.try_into().unwrap());
+        Self(bytes.chunks_exact(8).map(word).collect())
     }
 
     /// Rule and tier, or none when no clause holds.
