@@ -44,7 +44,7 @@ pub(super) struct Effort {
 impl Default for Effort {
     fn default() -> Self {
         Self {
-            bytes: 4 << 20,
+            bytes: 3 << 20,
             // Some 20 ms.
             steps: 2_000_000,
             places: 4_000_000,
@@ -76,7 +76,7 @@ pub enum TooComplex {
 #[derive(Debug, Clone)]
 pub struct Patterns {
     tests: Vec<Test>,
-    automata: Vec<(usize, Automaton)>,
+    automata: Vec<Automaton>,
     classes: Vec<TextClass>,
     numbers: HashMap<Vec<u64>, usize>,
 }
@@ -105,13 +105,24 @@ impl Patterns {
     /// The same, with what is left for this and other attributes.
     pub(super) fn within(tests: &[&Test], left: &mut Effort) -> Result<Self, TooComplex> {
         let mut automata = Vec::new();
+        let mut endings = Vec::new();
+        let mut last = 0;
         for (index, test) in tests.iter().enumerate() {
-            if test.is_pattern() {
-                let made = Automaton::of(test, &mut left.bytes).ok_or(TooComplex::Alone(index))?;
-                automata.push((index, made));
+            if !test.is_pattern() {
+                continue;
             }
+            last = index;
+            if let Test::EndsWith(_, ending) = test {
+                endings.push((index, ending.as_str()));
+                continue;
+            }
+            let made = Automaton::of(index, test, &mut left.bytes);
+            automata.push(made.ok_or(TooComplex::Alone(index))?);
         }
-        let last = automata.last().map_or(0, |(index, _)| *index);
+        if !endings.is_empty() {
+            let made = Automaton::of_endings(&endings, &mut left.bytes);
+            automata.push(made.ok_or(TooComplex::Together(last))?);
+        }
         let domain = tests
             .first()
             .map_or(Attribute::Comm, |test| test.attribute());
@@ -149,10 +160,8 @@ impl Patterns {
                 set(&mut signature, index);
             }
         }
-        for (index, automaton) in &self.automata {
-            if automaton.accepts(text) {
-                set(&mut signature, *index);
-            }
+        for automaton in &self.automata {
+            automaton.holding(automaton.run(text), |index| set(&mut signature, index));
         }
         signature
     }

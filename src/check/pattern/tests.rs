@@ -162,7 +162,6 @@ fn too_much_is_refused_soon() {
         Patterns::build(&half.iter().collect::<Vec<_>>()),
         Err(TooComplex::Alone(0))
     );
-    eprintln!("alone {:?}", start.elapsed());
     let many: Vec<Test> = (0..40)
         .map(|n| Test::Contains(Cmdline, format!("part{n}x")))
         .collect();
@@ -170,13 +169,12 @@ fn too_much_is_refused_soon() {
         Patterns::build(&many.iter().collect::<Vec<_>>()),
         Err(TooComplex::Together(39))
     );
-    eprintln!("{:?}", start.elapsed());
-    // Suffixes and alternatives do not multiply.
-    let many: Vec<Test> = (0..40)
+    // Endings do not multiply.
+    let many: Vec<Test> = (0..300)
         .map(|n| Test::EndsWith(Cmdline, format!("part{n}x")))
         .collect();
-    assert_eq!(build(&many).classes().len(), 41);
-    eprintln!("{:?}", start.elapsed());
+    assert_eq!(build(&many).classes().len(), 301);
+    assert!(start.elapsed() < std::time::Duration::from_secs(20));
 }
 
 #[test]
@@ -188,10 +186,7 @@ fn thousands_of_names_add_up_and_do_not_multiply() {
         Test::EndsWith(Comm, "7".into()),
         Test::StartsWith(Comm, "prog1".into()),
     ];
-    let start = std::time::Instant::now();
-    let found = witnesses(&tests).len();
-    eprintln!("{:?}", start.elapsed());
-    assert!(found > 8);
+    assert!(witnesses(&tests).len() > 8);
 }
 
 fn any_pattern(attribute: Attribute) -> impl Strategy<Value = Test> {

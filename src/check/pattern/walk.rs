@@ -93,8 +93,6 @@ impl Alphabet {
 struct Walk<'a> {
     /// Whether it is text, whether it can be a value, and the patterns.
     automata: Vec<&'a Automaton>,
-    /// The tests that the patterns belong to.
-    patterns: Vec<usize>,
     alphabet: Alphabet,
     listed: Vec<(Vec<u8>, Marks)>,
     longest: usize,
@@ -115,7 +113,7 @@ struct Walk<'a> {
 /// limits are crossed.
 pub(super) fn classes(
     tests: &[&Test],
-    patterns: &[(usize, Automaton)],
+    patterns: &[Automaton],
     attribute: Attribute,
     left: &mut Effort,
 ) -> Option<Vec<TextClass>> {
@@ -123,10 +121,9 @@ pub(super) fn classes(
     let text = Automaton::whole("(?s:.)*")?;
     let value = Automaton::whole(&domain)?;
     let mut automata = vec![&text, &value];
-    automata.extend(patterns.iter().map(|(_, automaton)| automaton));
+    automata.extend(patterns);
     let walk = Walk {
         alphabet: Alphabet::new(&automata),
-        patterns: patterns.iter().map(|(index, _)| *index).collect(),
         automata,
         listed: listed(tests),
         longest,
@@ -341,16 +338,12 @@ impl Walk<'_> {
         if let Some(known) = self.inner_ids.get(&at) {
             return *known;
         }
-        let mut truths = self
-            .automata
-            .iter()
-            .zip(at.iter())
-            .map(|(a, at)| a.holds(*at));
-        let is_text = truths.next().unwrap_or(false);
-        let is_value = truths.next().unwrap_or(false);
+        let mut both = self.automata.iter().zip(at.iter());
+        let mut truth = || both.next().is_some_and(|(a, at)| a.holds(*at));
+        let (is_text, is_value) = (truth(), truth());
         let mut holds = Vec::new();
-        for (test, _) in self.patterns.iter().zip(truths).filter(|(_, truth)| *truth) {
-            set(&mut holds, *test);
+        for (automaton, at) in both {
+            automaton.holding(*at, |test| set(&mut holds, test));
         }
         let number = u32::try_from(self.inner.len()).unwrap_or(u32::MAX);
         self.inner_ids.insert(at.clone(), number);
