@@ -141,94 +141,157 @@ EDICT_INLINE u32 edict_id_row(const struct edict_bank *bank, const struct edict_
 	return edict_number_row(bank, table, value);
 }
 
-/* The row of a slot whose value is known. */
-EDICT_INLINE u32 edict_known_row(const struct edict_bank *bank,
-				 const struct edict_attr_table *table,
-				 const struct edict_facts *facts, u32 slot)
+/* The row of a name; `tag` says whose it is in the exact table. */
+EDICT_INLINE u32 edict_name_row(const struct edict_bank *bank,
+				const struct edict_attr_table *table, const u64 *name, u64 tag)
 {
-	u32 own = slot != EDICT_ATTR_PARENT_COMM;
-	u64 low, high;
-	u32 row;
-
-	if (table->kind == EDICT_KIND_NUMBER)
-		return edict_id_row(bank, table, slot, facts->value[slot]);
-	if (table->kind == EDICT_KIND_TOLD) {
-		row = (u32)facts->value[slot];
-		return row < bank->head.nr_rows ? row : table->row_unknown;
-	}
-	low = own ? facts->comm[0] : facts->parent_comm[0];
-	high = own ? facts->comm[1] : facts->parent_comm[1];
 	if (table->exact) {
-		row = edict_exact_row(bank, low, own ? high : high | EDICT_KEY_TAG(slot));
+		u32 row = edict_exact_row(bank, name[0], name[1] | tag);
+
 		if (row != EDICT_ROW_UNKNOWN)
 			return row;
 	}
 	if (table->bounds_count)
-		return edict_prefix_row(bank, table, low, high);
+		return edict_prefix_row(bank, table, name[0], name[1]);
 	return table->row_default;
+}
+
+/* The row that the agent has told. */
+EDICT_INLINE u32 edict_told_row(const struct edict_bank *bank,
+				const struct edict_attr_table *table, s64 value)
+{
+	return (u32)value < bank->head.nr_rows ? (u32)value : table->row_unknown;
+}
+
+/* The row of one of the first eight; row 0, all ones, when nobody asks. */
+EDICT_INLINE u32 edict_attr_row(const struct edict_bank *bank, const struct edict_facts *facts,
+				u32 attr)
+{
+	const struct edict_attr_table *table = &bank->head.attr[attr];
+
+	if (!(bank->head.uses & EDICT_USES(attr)))
+		return table->row_default;
+	if (!(facts->known & EDICT_USES(attr)))
+		return table->row_unknown;
+	switch (attr) {
+	case EDICT_ATTR_COMM:
+		return edict_name_row(bank, table, facts->comm, 0);
+	case EDICT_ATTR_EXE:
+	case EDICT_ATTR_CGROUP:
+		return edict_told_row(bank, table, facts->value[attr]);
+	case EDICT_ATTR_UID:
+		return edict_id_row(bank, table, attr, facts->value[attr]);
+	default:
+		return edict_number_row(bank, table, facts->value[attr]);
+	}
 }
 
 #define EDICT_WORD(bank, at) ((bank)->word[(at) & (EDICT_ROW_WORDS_MAX - 1)])
 
+/* Read anew: what the verifier knew of it from a turn before multiplies its states. */
+#define EDICT_AGAIN(x) (*(const volatile __typeof__(x) *)&(x))
+
 /*
- * Loops over slots begin at a zero that the verifier does not know and may be
- * left at any turn, so that it looks at one turn for all instead of following
- * each search of each of 34 slots. The compiler must not know the position
- * either: it would make a pointer of it, and leave the verifier without a bound.
+ * A loop that begins at a zero that the verifier does not know, and that may be
+ * left at any turn, is looked at for one turn instead of for all.
  */
-#define EDICT_OPAQUE(x) __asm__ volatile("" : "+r"(x))
 #ifdef __bpf__
-#define EDICT_ZERO(bank) (*(const volatile u32 *)&(bank)->head.zero)
+static volatile u32 edict_zero;
+#define EDICT_ZERO edict_zero
 #define EDICT_MAY_GO_ON can_loop
+#define EDICT_GLOBAL __noinline
 #else
-#define EDICT_ZERO(bank) 0
+#define EDICT_ZERO 0
 #define EDICT_MAY_GO_ON 1
+#define EDICT_GLOBAL static
+#define __arg_nonnull
 #endif
 
 /*
- * Rule in the upper bits, tier in the lowest eight; -1 when no clause holds. The
- * rows are noted beside the facts, where the verifier does not keep track of
- * each of them.
+ * The row of any other slot. A global function: the verifier looks at its
+ * searches once, and not once for each slot.
+ */
+EDICT_GLOBAL int edict_slot_row(const struct edict_bank *bank __arg_nonnull,
+				const struct edict_facts *facts __arg_nonnull, u32 slot)
+{
+	const struct edict_attr_table *table;
+
+	if (slot >= EDICT_SLOTS)
+		return 0;
+	table = &bank->head.attr[slot];
+	if (!((facts->known >> slot) & 1))
+		return table->row_unknown;
+	if (table->kind == EDICT_KIND_NUMBER)
+		return edict_id_row(bank, table, slot, facts->value[slot]);
+	if (table->kind == EDICT_KIND_TOLD)
+		return edict_told_row(bank, table, facts->value[slot]);
+	return edict_name_row(bank, table, facts->parent_comm,
+			      EDICT_KEY_TAG(EDICT_ATTR_PARENT_COMM));
+}
+
+/* What the other slots leave of the clauses, noted beside the facts. */
+EDICT_GLOBAL int edict_others(const struct edict_bank *bank __arg_nonnull,
+			      struct edict_facts *facts __arg_nonnull)
+{
+	u32 i, w;
+
+	for (w = 0; w < EDICT_WORDS_PER_ROW_MAX; w++)
+		facts->left[w] = ~0ULL;
+	for (i = EDICT_ZERO; EDICT_MAY_GO_ON; i++) {
+		u32 at;
+
+		if (i >= bank->head.nr_others || i >= EDICT_SLOTS)
+			break;
+		at = (u32)edict_slot_row(bank, facts, bank->head.other[i]) *
+		     bank->head.stride;
+		for (w = 0; w < EDICT_WORDS_PER_ROW_MAX; w++) {
+			if (w >= EDICT_AGAIN(bank->head.stride))
+				break;
+			facts->left[w] &= EDICT_WORD(bank, at + w);
+		}
+	}
+	return 0;
+}
+
+/*
+ * Rule in the upper bits, tier in the lowest eight; -1 when no clause holds.
+ * The eight attributes that most policies ask have a place of their own here.
  */
 EDICT_INLINE s32 edict_classify_in(const struct edict_bank *bank, struct edict_facts *facts)
 {
-	u32 stride = bank->head.stride, used = bank->head.nr_slots, clause, i, w = 0;
-	u64 all = ~0ULL;
+	u32 stride = bank->head.stride, others = bank->head.nr_others;
+	u32 at0 = edict_attr_row(bank, facts, EDICT_ATTR_COMM) * stride;
+	u32 at1 = edict_attr_row(bank, facts, EDICT_ATTR_EXE) * stride;
+	u32 at2 = edict_attr_row(bank, facts, EDICT_ATTR_NICE) * stride;
+	u32 at3 = edict_attr_row(bank, facts, EDICT_ATTR_UID) * stride;
+	u32 at4 = edict_attr_row(bank, facts, EDICT_ATTR_KTHREAD) * stride;
+	u32 at5 = edict_attr_row(bank, facts, EDICT_ATTR_CGROUP) * stride;
+	u32 at6 = edict_attr_row(bank, facts, EDICT_ATTR_RUNTIME_AVG) * stride;
+	u32 at7 = edict_attr_row(bank, facts, EDICT_ATTR_WAKE_RATE) * stride;
+	u32 w;
 
-	for (i = EDICT_ZERO(bank); i < EDICT_SLOTS && EDICT_MAY_GO_ON; i++) {
-		const struct edict_attr_table *table;
-		u32 slot, row;
+	if (others)
+		edict_others(bank, facts);
+	for (w = 0; w < EDICT_WORDS_PER_ROW_MAX; w++) {
+		u32 clause;
+		u64 all;
 
-		EDICT_OPAQUE(i);
-		if (i >= used || i >= EDICT_SLOTS)
+		if (w >= stride)
 			break;
-		slot = bank->head.slot[i];
-		if (slot >= EDICT_SLOTS)
+		all = EDICT_WORD(bank, at0 + w) & EDICT_WORD(bank, at1 + w) &
+		      EDICT_WORD(bank, at2 + w) & EDICT_WORD(bank, at3 + w) &
+		      EDICT_WORD(bank, at4 + w) & EDICT_WORD(bank, at5 + w) &
+		      EDICT_WORD(bank, at6 + w) & EDICT_WORD(bank, at7 + w);
+		if (others)
+			all &= facts->left[w];
+		if (!all)
+			continue;
+		clause = w * 64 + edict_low_bit(all);
+		if (clause >= EDICT_CLAUSES_MAX)
 			break;
-		table = &bank->head.attr[slot];
-		row = table->row_unknown;
-		if ((facts->known >> slot) & 1)
-			row = edict_known_row(bank, table, facts, slot);
-		facts->row[i] = row;
-		all &= EDICT_WORD(bank, row * stride);
+		return ((s32)bank->clause[clause].rule << 8) | bank->clause[clause].tier;
 	}
-	/* Most policies have one word; the clauses of the others go on. */
-	while (!all) {
-		w++;
-		if (w >= EDICT_WORDS_PER_ROW_MAX || w >= stride)
-			return -1;
-		all = ~0ULL;
-		for (i = EDICT_ZERO(bank); i < EDICT_SLOTS && EDICT_MAY_GO_ON; i++) {
-			EDICT_OPAQUE(i);
-			if (i >= used || i >= EDICT_SLOTS)
-				break;
-			all &= EDICT_WORD(bank, facts->row[i] * stride + w);
-		}
-	}
-	clause = w * 64 + edict_low_bit(all);
-	if (clause >= EDICT_CLAUSES_MAX)
-		return -1;
-	return ((s32)bank->clause[clause].rule << 8) | bank->clause[clause].tier;
+	return -1;
 }
 
 #endif /* EDICT_CLASSIFY_BPF_H */

@@ -128,8 +128,7 @@ struct edict_facts {
 	u64 comm[2];
 	u64 parent_comm[2];
 	s64 value[EDICT_SLOTS];
-	u16 row[EDICT_SLOTS]; /* the classifier's notes */
-	u16 pad[2];
+	u64 left[EDICT_WORDS_PER_ROW_MAX]; /* the classifier's notes */
 };
 
 /*
@@ -177,9 +176,9 @@ struct edict_bank_header {
 	u32 between; /* enum edict_between */
 	u32 otherwise_tier;
 	u32 otherwise_rule;
-	u32 nr_slots;
-	u32 zero;
-	u8 slot[40]; /* the slots in use, nr_slots of them */
+	u32 nr_others;
+	u32 pad;
+	u8 other[40]; /* the slots in use beyond EDICT_ATTR_WAKE_RATE, nr_others of them */
 	struct edict_attr_table attr[EDICT_SLOTS];
 	struct edict_tier tier[EDICT_TIERS_MAX];
 };
@@ -208,7 +207,7 @@ struct edict_bank {
 	u64 word[EDICT_ROW_WORDS_MAX];
 };
 
-_Static_assert(sizeof(struct edict_facts) == 40 + 34 * 8 + 72, "facts");
+_Static_assert(sizeof(struct edict_facts) == 40 + 34 * 8 + 16 * 8, "facts");
 _Static_assert(sizeof(struct edict_attr_table) == 32, "attribute table");
 _Static_assert(sizeof(struct edict_tier) == 32, "tier");
 _Static_assert(sizeof(struct edict_clause) == 4, "clause");
@@ -372,6 +371,6 @@ _Static_assert(sizeof(struct edict_counters) == 32 + 512 * 8 + 16 * 304, "counte
 _Static_assert(sizeof(struct edict_told_key) == 24, "key of what is told");
 _Static_assert(sizeof(struct edict_told) == 24, "what is told");
 _Static_assert(sizeof(struct edict_system) == 32, "rows of the system");
-_Static_assert(sizeof(struct edict_inspect) == 40 + 384, "inspection");
+_Static_assert(sizeof(struct edict_inspect) == 40 + 440, "inspection");
 
 #endif /* EDICT_INTF_H */

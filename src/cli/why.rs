@@ -123,12 +123,16 @@ mod with {
     }
 
     fn shown(terminal: &Terminal, name: &str, value: &Value) -> String {
-        let is_duration = Attribute::by_name(name).map(|a| a.about().ty) == Some(Type::Duration);
-        match value {
-            Value::Null => terminal.dim("unknown"),
-            Value::String(text) => visible(text).into_owned(),
-            Value::Number(number) if is_duration => nanos(number.as_u64().unwrap_or(0)),
-            other => other.to_string(),
+        let ty = Attribute::by_name(name).map(|attribute| attribute.about().ty);
+        match (value, ty) {
+            (Value::Null, _) => terminal.dim("unknown"),
+            (Value::String(text), _) => visible(text).into_owned(),
+            (Value::Number(number), Some(Type::Duration)) => nanos(number.as_u64().unwrap_or(0)),
+            // Parts per million.
+            (Value::Number(number), Some(Type::Ratio)) => {
+                format!("{:.1}%", number.as_f64().unwrap_or(0.0) / 10_000.0)
+            }
+            (other, _) => other.to_string(),
         }
     }
 
@@ -144,6 +148,7 @@ mod with {
             let attributes = json!({
                 "cgroup": null,
                 "comm": "cc1plus",
+                "lat_cri": 417_602,
                 "nice": 5,
                 "runtime_avg": 2_100_000,
             });
@@ -194,6 +199,7 @@ cc1plus (4712, a thread of 4711) is in tier batch
 attributes
   cgroup       unknown
   comm         cc1plus
+  lat_cri      41.8%
   nice         5
   runtime_avg  2.1ms
 

@@ -32,6 +32,9 @@ pub const ATTRS: usize = 32;
 /// What has rows: the attributes, and the patterns on two of them.
 pub const SLOTS: usize = 34;
 
+/// The slots that the classifier knows by name; it goes over the others.
+pub const OWN_PLACE: usize = 8;
+
 /// `struct edict_bank_header`, up to its arrays.
 pub mod head {
     /// Bit per slot.
@@ -58,10 +61,10 @@ pub mod head {
     pub const OTHERWISE_TIER: usize = 48;
     /// Rule of `otherwise`.
     pub const OTHERWISE_RULE: usize = 52;
-    /// How many slots the policy uses.
-    pub const NR_SLOTS: usize = 56;
-    /// `u8 slot[]`: which.
-    pub const SLOT: usize = 64;
+    /// How many slots the policy uses beyond the first [`super::OWN_PLACE`].
+    pub const NR_OTHERS: usize = 56;
+    /// `u8 other[]`: which.
+    pub const OTHER: usize = 64;
     /// `struct edict_attr_table attr[]`.
     pub const ATTR: usize = 104;
     /// `struct edict_tier tier[]`.

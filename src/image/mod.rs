@@ -213,17 +213,21 @@ fn emit_whole(plan: &Plan) -> Result<Image, TooLarge> {
     let mut uses = 0;
     let mut next_bound = 0_usize;
     let mut next_prefix = 0_usize;
+    let mut others = 0_usize;
     let mut exact: Vec<(names::Key, u16)> = Vec::new();
 
-    for (position, planned) in plan.attributes().iter().enumerate() {
+    for planned in plan.attributes() {
         let numbered: Vec<u32> = planned.rows.iter().map(|row| rows.intern(row)).collect();
         if rows.words() > layout::ROW_WORDS_MAX || rows.len() > layout::ROWS_MAX {
             return Err(too_large(planned.attribute, "classes"));
         }
         let row = |class: ClassId| numbered.get(class.0 as usize).copied().unwrap_or_default();
         uses |= bit(planned.slot);
-        // As many as there are slots at most, which a byte can number.
-        bytes.u8(head::SLOT + position, planned.slot.index() as u8);
+        if planned.slot.index() >= layout::OWN_PLACE {
+            // There are fewer slots than a byte can number.
+            bytes.u8(head::OTHER + others, planned.slot.index() as u8);
+            others += 1;
+        }
         let at = head::ATTR + planned.slot.index() * attr::SIZE;
         bytes.u32(at + attr::ROW_UNKNOWN, row(planned.unknown));
 
@@ -298,6 +302,7 @@ fn emit_whole(plan: &Plan) -> Result<Image, TooLarge> {
     write_names(&mut bytes, &exact)?;
 
     write_head(&mut bytes, plan, uses, words, rows.len());
+    bytes.u32(head::NR_OTHERS, narrow(others));
     for (index, planned) in plan.clauses().iter().enumerate() {
         let at = bank::CLAUSE + index * clause::SIZE;
         bytes.u16(at + clause::RULE, planned.rule.0);
@@ -332,7 +337,6 @@ fn emit_whole(plan: &Plan) -> Result<Image, TooLarge> {
 
 fn write_head(bytes: &mut Bytes, plan: &Plan, uses: u64, words: usize, rows: usize) {
     bytes.u64(head::USES, uses);
-    bytes.u32(head::NR_SLOTS, narrow(plan.attributes().len()));
     bytes.u32(head::NR_TIERS, narrow(plan.tiers().len()));
     bytes.u32(head::NR_RULES, narrow(plan.rules().len()));
     bytes.u32(head::NR_CLAUSES, narrow(plan.clauses().len()));

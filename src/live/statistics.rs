@@ -18,7 +18,7 @@ const HEAD: usize = 32;
 const RULES: usize = layout::RULES_MAX * 8;
 const TIER: usize = 38 * 8;
 /// Bytes of `struct edict_inspect`, and where its facts begin.
-pub(super) const INSPECTION: usize = FACTS + 112 + layout::SLOTS * 8;
+pub(super) const INSPECTION: usize = FACTS + 40 + layout::SLOTS * 8 + layout::CLAUSES_MAX / 8;
 const FACTS: usize = 40;
 
 /// What a tier did since its generation was prepared.

@@ -14,7 +14,7 @@ pub struct Facts {
     pub parent_comm: [u64; 2],
     pub value: [i64; layout::SLOTS],
     /// Room for the classifier's notes.
-    pub row: [u16; layout::SLOTS + 2],
+    pub left: [u64; 16],
 }
 
 impl Default for Facts {
@@ -25,7 +25,7 @@ impl Default for Facts {
             comm: [u64::MAX; 2],
             parent_comm: [u64::MAX; 2],
             value: [-1; layout::SLOTS],
-            row: [0; layout::SLOTS + 2],
+            left: [0; 16],
         }
     }
 }
@@ -76,7 +76,7 @@ impl Facts {
         }
     }
 
-    pub const SIZE: usize = 112 + layout::SLOTS * 8;
+    pub const SIZE: usize = 40 + layout::SLOTS * 8 + 16 * 8;
 
     pub fn bytes(&self) -> [u8; Self::SIZE] {
         let mut bytes = [0; Self::SIZE];
