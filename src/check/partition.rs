@@ -188,7 +188,7 @@ pub(super) fn patterns<'a>(
         collect(cond, &mut all);
     }
     all.retain(|_, tests| tests.iter().any(|(test, _)| test.is_pattern()));
-    let mut left = Effort::default();
+    let mut left = Effort::of_policy();
     let built = all.into_iter().map(|(attribute, placed)| {
         let mut tests: Vec<&Test> = placed.iter().map(|(test, _)| *test).collect();
         sort(&mut tests);

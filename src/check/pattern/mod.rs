@@ -41,12 +41,24 @@ pub(super) struct Effort {
     places: usize,
 }
 
+impl Effort {
+    /// For all attributes of a policy.
+    pub(super) fn of_policy() -> Self {
+        let one = Self::default();
+        Self {
+            bytes: 2 * one.bytes,
+            steps: 2 * one.steps,
+            places: one.places,
+        }
+    }
+}
+
+/// For one attribute.
 impl Default for Effort {
     fn default() -> Self {
         Self {
-            bytes: 3 << 20,
-            // Some 20 ms.
-            steps: 2_000_000,
+            bytes: 3 << 19,
+            steps: 4_000_000,
             places: 4_000_000,
         }
     }
@@ -99,11 +111,26 @@ impl Patterns {
     /// When an automaton, or the walk over all of them, would take more than tens
     /// of milliseconds or a few MiB.
     pub fn build(tests: &[&Test]) -> Result<Self, TooComplex> {
-        Self::within(tests, &mut Effort::default())
+        Self::made(tests, &mut Effort::default())
     }
 
     /// The same, with what is left for this and other attributes.
     pub(super) fn within(tests: &[&Test], left: &mut Effort) -> Result<Self, TooComplex> {
+        let most = Effort::default();
+        let given = Effort {
+            bytes: most.bytes.min(left.bytes),
+            steps: most.steps.min(left.steps),
+            places: most.places.min(left.places),
+        };
+        let mut own = Effort { ..given };
+        let made = Self::made(tests, &mut own);
+        left.bytes -= given.bytes - own.bytes;
+        left.steps -= given.steps - own.steps;
+        left.places -= given.places - own.places;
+        made
+    }
+
+    fn made(tests: &[&Test], left: &mut Effort) -> Result<Self, TooComplex> {
         let mut automata = Vec::new();
         let mut endings = Vec::new();
         let mut last = 0;

@@ -169,6 +169,17 @@ fn too_much_is_refused_soon() {
         Patterns::build(&many.iter().collect::<Vec<_>>()),
         Err(TooComplex::Together(39))
     );
+    // As many as the reference promises.
+    let words = [
+        "ninja",
+        "python",
+        "firefox",
+        "--type=renderer",
+        "chrome",
+        "gradle",
+    ];
+    let six = words.map(|word| Test::Contains(Cmdline, word.into()));
+    assert_eq!(build(&six).classes().len(), 64);
     // Endings do not multiply.
     let many: Vec<Test> = (0..300)
         .map(|n| Test::EndsWith(Cmdline, format!("part{n}x")))
