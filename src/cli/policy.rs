@@ -58,6 +58,10 @@ pub(super) fn examine(path: &Path) -> Examined {
         policy,
         ..
     } = checked;
+    // Only `check` tells what could not be put in force; the others ask what the
+    // policy says.
+    diagnostics
+        .retain(|d| d.severity != Severity::Note || !matches!(d.code, Code::E0506 | Code::E0507));
     let built = policy.and_then(|policy| match compile(&policy) {
         Ok((plan, image)) => Some(Built {
             policy,

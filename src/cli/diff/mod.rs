@@ -250,7 +250,7 @@ impl Difference<'_> {
         if terminal.format() == Format::Human && !self.is_any() {
             out.push_str(&match &self.snapshot {
                 Some(snapshot) => format!(
-                    "no difference, and none of {} would move\n",
+                    "no difference to {}: none would move, and no setting differs\n",
                     count(snapshot.tasks.len(), "task")
                 ),
                 None => "no difference\n".to_owned(),
