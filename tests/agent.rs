@@ -358,6 +358,14 @@ fn vm_a_cpu_that_goes_attaches_again_and_an_ejection_ends_it() {
     } else {
         eprintln!("SKIPPED a part: there is no second CPU to take away");
     }
+    // The kernel takes the watchdog's patience when a scheduler is attached.
+    let before = lab.status()["generation"].as_u64().unwrap();
+    let seq: u64 = sched_ext("enable_seq").parse().unwrap();
+    lab.write(&policy(400).replace("policy lab {", "policy lab { watchdog = 10s "));
+    let status = lab.wait_generation(before + 1);
+    assert_eq!(status["enable_seq"], seq + 1, "{}", lab.log());
+    assert_eq!(sched_ext("state"), "enabled");
+
     // Alt-SysRq-S: the kernel's own way to throw a scheduler out.
     fs::write("/proc/sysrq-trigger", "S").unwrap();
     assert_eq!(lab.wait_exit(), Some(4), "{}", lab.log());

@@ -179,6 +179,53 @@ fn what_this_version_cannot_carry_out_changes_nothing() {
 }
 
 #[test]
+fn what_needs_a_restart_is_refused_whole() {
+    let served = Served::start();
+    let patient = policy(20).replace("policy web {", "policy web { watchdog = 10s ");
+    assert_ne!(patient, policy(20));
+    served.write("policy.edict", &patient);
+    let out = served.edict(&["reload"]);
+    assert_eq!(out.code, 4, "{}", out.stderr);
+    assert!(
+        out.stderr
+            .starts_with("edict: kept generation 1: the edit needs a restart\n"),
+        "{}",
+        out.stderr
+    );
+    assert!(
+        out.stderr.contains("`watchdog` of `policy`"),
+        "{}",
+        out.stderr
+    );
+    let status = served.json(&["status"], 0);
+    assert_eq!(status["generation"], 1);
+    assert_eq!(status["tiers"][0]["tickets"], 800);
+
+    // The default in other words is no change.
+    let same = policy(20).replace("policy web {", "policy web { watchdog = 20_000ms ");
+    served.write("policy.edict", &same);
+    assert_eq!(served.json(&["reload"], 0)["generation"], 2);
+}
+
+#[test]
+fn what_needs_a_restart_is_taken_where_that_is_allowed() {
+    let served = Served::start_with(true);
+    let patient = policy(20).replace("policy web {", "policy web { watchdog = 10s ");
+    served.write("policy.edict", &patient);
+    let answer = served.json(&["reload"], 0);
+    assert_eq!(answer["outcome"], "committed");
+    assert_eq!(answer["generation"], 2);
+    assert_eq!(served.attached_again(), 1);
+
+    // One that the kernel refuses leaves what was in force, attached again.
+    served.refuse_attaching(1);
+    served.write("policy.edict", &patient.replace("10s", "12s"));
+    assert_eq!(served.edict(&["reload"]).code, 4);
+    assert_eq!(served.json(&["status"], 0)["backend"], "pretend");
+    assert_eq!(served.attached_again(), 3);
+}
+
+#[test]
 fn what_the_kernel_refuses_changes_nothing() {
     let served = Served::start();
     served.write("policy.edict", &policy(666));

@@ -11,7 +11,7 @@ use super::protocol::Response;
 use super::report::{Cached, RuleStatus, Status, Step, TierStatus, Why};
 use super::scheduler::Scheduler;
 use crate::check::{ATTRIBUTES, RuleId, TierId};
-use crate::diag::{Diagnostic, Files};
+use crate::diag::{Code, Diagnostic, Files};
 use crate::eval::{Task, explain};
 use crate::live::{Ejection, Inspection, Statistics, TierStatistics};
 use crate::reload::{Engine, Rejection, changes};
@@ -28,10 +28,26 @@ pub(super) struct InForce<S> {
     generation: u64,
     attached: Instant,
     committed: Instant,
+    allow_restart: bool,
+    /// Why nothing is attached any more, after a restart that failed.
+    lost: Option<String>,
+}
+
+/// What is ready to be put in force.
+pub(super) enum Ready<P> {
+    /// A filled, idle bank.
+    Bank(P, Box<Compiled>),
+    /// A policy that needs an object of its own.
+    Restart(Box<Compiled>),
 }
 
 impl<S: Scheduler> InForce<S> {
-    pub(super) fn new(scheduler: S, active: Box<Compiled>, generation: u64) -> Self {
+    pub(super) fn new(
+        scheduler: S,
+        active: Box<Compiled>,
+        generation: u64,
+        allow_restart: bool,
+    ) -> Self {
         let now = Instant::now();
         Self {
             scheduler,
@@ -40,6 +56,8 @@ impl<S: Scheduler> InForce<S> {
             generation,
             attached: now,
             committed: now,
+            allow_restart,
+            lost: None,
         }
     }
 
@@ -68,6 +86,14 @@ impl<S: Scheduler> InForce<S> {
     }
 
     pub(super) fn ejection(&mut self) -> Option<Ejection> {
+        if let Some(reason) = self.lost.take() {
+            return Some(Ejection {
+                reason,
+                message: String::new(),
+                dump: String::new(),
+                restart: false,
+            });
+        }
         self.scheduler.ejection()
     }
 
@@ -220,25 +246,73 @@ impl<S: Scheduler> InForce<S> {
 
 impl<S: Scheduler> Engine for InForce<S> {
     type Built = Box<Compiled>;
-    type Prepared = (S::Prepared, Box<Compiled>);
+    type Prepared = Ready<S::Prepared>;
     type Committed = ();
 
     fn prepare(&mut self, built: Box<Compiled>) -> Result<Self::Prepared, Rejection> {
+        let restarts = self.active.policy.restarts(&built.policy);
+        if !restarts.is_empty() {
+            return match self.allow_restart {
+                true => Ok(Ready::Restart(built)),
+                false => Err(refused(&needs_restart(&restarts))),
+            };
+        }
         match self.scheduler.prepare(&built.image) {
-            Ok(prepared) => Ok((prepared, built)),
+            Ok(prepared) => Ok(Ready::Bank(prepared, built)),
             Err(diagnostic) => Err(refused(&diagnostic)),
         }
     }
 
-    fn commit(&mut self, (prepared, built): Self::Prepared) -> Result<(), Rejection> {
-        self.generation = self
-            .scheduler
-            .commit(prepared)
-            .map_err(|diagnostic| refused(&diagnostic))?;
+    fn commit(&mut self, ready: Self::Prepared) -> Result<(), Rejection> {
+        let built = match ready {
+            Ready::Bank(prepared, built) => {
+                self.generation = self
+                    .scheduler
+                    .commit(prepared)
+                    .map_err(|diagnostic| refused(&diagnostic))?;
+                built
+            }
+            Ready::Restart(built) => {
+                if let Err(diagnostic) = self.restart(&built) {
+                    return Err(refused(&diagnostic));
+                }
+                built
+            }
+        };
         self.committed = Instant::now();
         self.before = Some(std::mem::replace(&mut self.active, built));
         Ok(())
     }
+}
+
+impl<S: Scheduler> InForce<S> {
+    /// Replaces the object; where the new one does not attach, what was in force
+    /// before comes back.
+    fn restart(&mut self, built: &Compiled) -> Result<(), Box<Diagnostic>> {
+        log::info!("attaching again: the edit needs it");
+        match self.scheduler.attach_again(&built.image) {
+            Ok(generation) => {
+                self.generation = generation;
+                self.attached = Instant::now();
+                Ok(())
+            }
+            Err(diagnostic) => {
+                if let Err(lost) = self.attach_again() {
+                    self.lost = Some(lost.message.clone());
+                }
+                Err(diagnostic)
+            }
+        }
+    }
+}
+
+fn needs_restart(fields: &[String]) -> Diagnostic {
+    let fields = fields.join(", ");
+    Diagnostic::new(
+        Code::E0613,
+        format!("the edit changes {fields}, which needs a restart"),
+    )
+    .help("take the change back; or start edict with `--allow-restart`, which detaches and attaches for it")
 }
 
 fn refused(diagnostic: &Diagnostic) -> Rejection {

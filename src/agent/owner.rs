@@ -62,6 +62,8 @@ pub struct Settings {
     pub poll_only: Option<String>,
     /// Print the status so often.
     pub stats: Option<Duration>,
+    /// Detach and attach again for a change that needs it.
+    pub allow_restart: bool,
 }
 
 /// Why the agent has ended.
@@ -127,7 +129,7 @@ impl<S: Scheduler> Agent<S> {
         let running = compiled.files.digest();
         let reload = Reload::new(settings.pace, bell, worker, running, Instant::now());
         Ok(Self {
-            in_force: InForce::new(scheduler, compiled, generation),
+            in_force: InForce::new(scheduler, compiled, generation, settings.allow_restart),
             reload,
             inbox,
             questions: VecDeque::new(),
@@ -412,6 +414,7 @@ fn short(digest: &str) -> &str {
 
 fn why_kept(rejection: &Rejection) -> &'static str {
     match rejection.code.as_deref() {
+        Some("E0613") => "the edit needs a restart",
         Some(code) if code.starts_with("E06") => "the kernel refused the edit",
         Some(code) if code.starts_with("E00") => "the policy cannot be read",
         Some(code) if code.starts_with("E05") => "this version cannot carry the edit out",

@@ -3,6 +3,8 @@
 //! The kernel's side implements it; so does a list in memory, with which the
 //! agent is tested on machines without sched_ext.
 
+use std::time::Duration;
+
 use crate::diag::Diagnostic;
 use crate::image::Image;
 use crate::live::{Attached, Ejection, Inspection, LiveError, Loaded, Prepared, Statistics};
@@ -31,16 +33,20 @@ pub trait Scheduler {
     /// Why the kernel's own scheduler is back in charge, if it is.
     fn ejection(&mut self) -> Option<Ejection>;
 
-    /// After an ejection that is no fault, such as a CPU that came or went:
-    /// attach again with this image in force.
+    /// After an ejection that is no fault, such as a CPU that came or went, or
+    /// for a change that needs it: detach what is still attached, and attach
+    /// again with this image in force.
     fn attach_again(&mut self, image: &Image) -> Result<u64, Box<Diagnostic>>;
 }
+
+/// Loads an object that the kernel's watchdog watches with that patience.
+pub type Load = fn(Duration) -> Result<Loaded, LiveError>;
 
 /// The object in the kernel.
 pub struct InKernel {
     /// None only after a failure to attach again.
     object: Option<Attached>,
-    load: fn() -> Result<Loaded, LiveError>,
+    load: Load,
     /// Generations of objects before this one.
     before: u64,
 }
@@ -53,12 +59,12 @@ impl InKernel {
     ///
     /// What the kernel has not got, or refuses.
     pub fn start(
-        load: fn() -> Result<Loaded, LiveError>,
+        load: Load,
         image: &Image,
         prepare_to_attach: impl FnOnce(),
     ) -> Result<(Self, u64), Box<Diagnostic>> {
         let start = || -> Result<(Attached, u64), LiveError> {
-            let mut object = load()?;
+            let mut object = load(image.watchdog())?;
             let prepared = object.prepare(image)?;
             let generation = object.commit(prepared)?;
             prepare_to_attach();

@@ -265,11 +265,13 @@ impl<'a> Checker<'a> {
             version,
             kernel,
             kernel_at,
+            watchdog,
         } = head?;
         let policy = Policy {
             name,
             version,
             kernel,
+            watchdog,
             tiers,
             rules: rules.rules.into_iter().map(|typed| typed.rule).collect(),
             lottery: lottery?,

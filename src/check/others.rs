@@ -4,7 +4,7 @@ use super::blocks::{Blocks, Fields, Given};
 use super::conditions::Conditions;
 use super::limits::Budget;
 use super::parts::{Balance, BalanceRule, Bound, Domain, Learn, LearnKey, Model, Reward};
-use super::policy::{Between, Cond, Lottery, Tier};
+use super::policy::{Between, Cond, Lottery, Nanos, Tier};
 use super::reach;
 use super::schema::{self, Field};
 use super::scope::unknown_tier;
@@ -22,13 +22,14 @@ pub(super) const MOST_BALANCE_RULES: usize = 16;
 const LONGEST_HOLD: i64 = 3_600_000_000_000;
 
 /// The `policy` block.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Head {
     pub(super) name: String,
     pub(super) version: Option<String>,
     pub(super) kernel: Option<(u32, u32)>,
     /// Where the kernel is named.
     pub(super) kernel_at: Option<Span>,
+    pub(super) watchdog: Nanos,
 }
 
 impl Blocks<'_> {
@@ -47,6 +48,7 @@ impl Blocks<'_> {
                 _ => None,
             },
             kernel_at: fields.get("kernel").map(|entry| entry.at),
+            watchdog: fields.nanos("watchdog")?,
         })
     }
 

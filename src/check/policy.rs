@@ -267,6 +267,7 @@ pub struct Policy {
     pub(super) name: String,
     pub(super) version: Option<String>,
     pub(super) kernel: Option<(u32, u32)>,
+    pub(super) watchdog: Nanos,
     pub(super) tiers: Vec<Tier>,
     pub(super) rules: Vec<Rule>,
     pub(super) lottery: Lottery,
@@ -294,6 +295,23 @@ impl Policy {
     /// version.
     pub fn kernel(&self) -> Option<(u32, u32)> {
         self.kernel
+    }
+
+    /// How long the kernel lets a runnable task wait before it throws the
+    /// scheduler out.
+    pub fn watchdog(&self) -> Nanos {
+        self.watchdog
+    }
+
+    /// The fields that `other` changes and that can be changed only by detaching
+    /// and attaching, as `` `watchdog` of `policy` ``.
+    pub fn restarts(&self, other: &Self) -> Vec<String> {
+        let changed = [("watchdog", self.watchdog != other.watchdog)];
+        changed
+            .into_iter()
+            .filter(|(_, changed)| *changed)
+            .map(|(field, _)| format!("`{field}` of `policy`"))
+            .collect()
     }
 
     /// The tiers in the order of the text; 1 to 16.

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::terminal::{Align, table};
 use super::{Exit, Format, Terminal, fail};
-use crate::check::schema::{self, BLOCKS, BlockKind, Engine, Field, FieldType, STATEMENTS};
+use crate::check::schema::{self, BLOCKS, BlockKind, Class, Engine, Field, FieldType, STATEMENTS};
 use crate::check::{ATTRIBUTES, About, Attribute, Source, Type};
 use crate::diag::{Code, codes, shown};
 
@@ -162,6 +162,10 @@ fn explain_field(terminal: &Terminal, block: &BlockKind, field: &Field) {
             "block": block.word,
             "takes": takes(field.ty),
             "default": field.default,
+            "class": match field.class {
+                Class::Live => "live",
+                Class::Restart => "restart",
+            },
             "required": field.required,
             "carried_out": carried_out(block, field),
             "summary": field.summary,
@@ -171,7 +175,7 @@ fn explain_field(terminal: &Terminal, block: &BlockKind, field: &Field) {
     }
     let name = format!("{}.{}", block.word, field.name);
     terminal.print(&format!(
-        "{}: {}\n\n  takes    {}\n  default  {}\n  example  {}\n",
+        "{}: {}\n\n  takes    {}\n  default  {}\n  changes  {}\n  example  {}\n",
         terminal.bold(&name),
         field.summary,
         takes(field.ty),
@@ -179,6 +183,10 @@ fn explain_field(terminal: &Terminal, block: &BlockKind, field: &Field) {
             true => "none, it must be given",
             false => "none",
         }),
+        match field.class {
+            Class::Live => "by a reload",
+            Class::Restart => "by detaching and attaching: `edict run --allow-restart`",
+        },
         field.written()
     ));
     if let Some(not) = not_carried_out(block, field) {

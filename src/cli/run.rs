@@ -31,7 +31,8 @@ pub(super) struct RunArgs {
     /// Print the status on standard output so often
     #[arg(long, value_name = "SECS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     stats: Option<u64>,
-    /// Detach and attach where a change needs it (none does in this version)
+    /// Detach and attach again for a change that needs it, such as `watchdog`,
+    /// instead of refusing it
     #[arg(long)]
     allow_restart: bool,
     /// How changes come to notice: `poll` looks every 5 s only
@@ -144,9 +145,6 @@ mod with {
             probe.release
         );
         note_kernel(&probe, &compiled);
-        if args.allow_restart {
-            info!("--allow-restart: no field of this version needs it");
-        }
 
         let (outbox, inbox) = Outbox::new();
         let signals = Signals::listen(outbox.clone())
@@ -164,6 +162,7 @@ mod with {
             pace: Pace::default(),
             poll_only: (args.watch == How::Poll).then(|| "asked to by --watch poll".to_owned()),
             stats: args.stats.map(Duration::from_secs),
+            allow_restart: args.allow_restart,
         };
         let ask = outbox.clone();
         let server = Server::start(&socket, Deadlines::default(), move |asked| {
@@ -294,8 +293,9 @@ mod with {
         }
     }
 
-    fn load() -> Result<Loaded, LiveError> {
+    fn load(watchdog: Duration) -> Result<Loaded, LiveError> {
         live::load(LoadOptions {
+            watchdog,
             values: Box::new(FileSystems::new()),
             ..LoadOptions::default()
         })

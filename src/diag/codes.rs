@@ -184,6 +184,7 @@ catalogue! {
     E0610 "built without the feature `live`";
     E0611 "a backend that is not in this version";
     E0612 "CPUs are isolated";
+    E0613 "a change that needs a restart";
     E0620 "a test of the policy failed";
     E0621 "too few rules are covered by tests";
     E0622 "a snapshot that cannot be used";

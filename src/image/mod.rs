@@ -14,6 +14,8 @@ pub mod layout;
 mod names;
 mod rows;
 
+use std::time::Duration;
+
 use sha2::{Digest as _, Sha256};
 
 use crate::check::{Attribute, Between, Order, RuleId};
@@ -70,6 +72,7 @@ pub struct Image {
     uses: u64,
     policy_name: String,
     policy_version: Option<String>,
+    watchdog: Duration,
     tiers: Vec<TierInfo>,
     rules: Vec<RuleInfo>,
     agent: Vec<AgentTable>,
@@ -124,6 +127,12 @@ impl Image {
     /// The version of the policy.
     pub fn policy_version(&self) -> Option<&str> {
         self.policy_version.as_deref()
+    }
+
+    /// How long the kernel lets a runnable task wait before it throws the
+    /// scheduler out: no part of a bank, but given when the object is loaded.
+    pub fn watchdog(&self) -> Duration {
+        self.watchdog
     }
 
     /// The tiers; a tier's position is its number in the kernel.
@@ -320,6 +329,7 @@ fn emit_whole(plan: &Plan) -> Result<Image, TooLarge> {
         uses,
         policy_name: plan.name().to_owned(),
         policy_version: plan.version().map(str::to_owned),
+        watchdog: Duration::from_nanos(plan.watchdog().0),
         tiers: plan
             .tiers()
             .iter()

@@ -27,7 +27,7 @@ pub use clauses::{Clause, Literal};
 pub use cost::{Cost, cost};
 pub use slot::{Placement, Slot};
 
-use crate::check::{Lottery, Policy, RuleId, Tier, TierId};
+use crate::check::{Lottery, Nanos, Policy, RuleId, Tier, TierId};
 use crate::diag::{Code, Diagnostic, Span};
 use clauses::{LITERALS_MAX, Room, TooMany};
 use interned::Tests;
@@ -51,6 +51,7 @@ pub struct RuleInfo {
 pub struct Plan {
     name: String,
     version: Option<String>,
+    watchdog: Nanos,
     tiers: Vec<Tier>,
     rules: Vec<RuleInfo>,
     /// Where each rule stands.
@@ -69,6 +70,12 @@ impl Plan {
     /// The version of the policy.
     pub fn version(&self) -> Option<&str> {
         self.version.as_deref()
+    }
+
+    /// How long the kernel lets a runnable task wait before it throws the
+    /// scheduler out.
+    pub fn watchdog(&self) -> Nanos {
+        self.watchdog
     }
 
     /// The tiers, in the order of the policy.
@@ -158,6 +165,7 @@ pub fn lower(policy: &Policy) -> Result<Plan, Vec<Diagnostic>> {
     Ok(Plan {
         name: policy.name().to_owned(),
         version: policy.version().map(str::to_owned),
+        watchdog: policy.watchdog(),
         tiers: policy.tiers().to_vec(),
         rules: policy.rules().iter().map(info).collect(),
         spans: policy.rules().iter().map(|rule| rule.span).collect(),

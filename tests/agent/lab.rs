@@ -292,7 +292,7 @@ fn spawn(edict: &Path, root: &Path) -> Child {
     Command::new(edict)
         .arg("run")
         .arg(root.join("pack"))
-        .args(["--stats", "1"])
+        .args(["--stats", "1", "--allow-restart"])
         .stdin(Stdio::null())
         .stdout(File::create(root.join("stats")).unwrap())
         .stderr(log)

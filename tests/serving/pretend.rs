@@ -37,6 +37,9 @@ pub fn policy(tickets: u32) -> String {
 struct Shared {
     ejection: Option<Ejection>,
     commits: u32,
+    attached_again: u32,
+    /// So many attempts to attach again fail.
+    refusals: u32,
 }
 
 struct Pretend {
@@ -119,7 +122,18 @@ impl Scheduler for Pretend {
     }
 
     fn attach_again(&mut self, image: &Image) -> Result<u64, Box<Diagnostic>> {
-        self.shared.lock().unwrap().ejection = None;
+        {
+            let mut shared = self.shared.lock().unwrap();
+            shared.ejection = None;
+            shared.attached_again += 1;
+            if shared.refusals > 0 {
+                shared.refusals -= 1;
+                return Err(Box::new(Diagnostic::new(
+                    Code::E0605,
+                    "the kernel refused the object",
+                )));
+            }
+        }
         self.commit(image.tiers().len())
     }
 }
@@ -149,10 +163,30 @@ pub struct Served {
 
 impl Served {
     pub fn start() -> Self {
-        Self::with(|dir| fs::write(dir.join("policy.edict"), policy(800)).unwrap())
+        Self::start_with(false)
+    }
+
+    /// With or without `--allow-restart`.
+    pub fn start_with(allow_restart: bool) -> Self {
+        let fill = |dir: &Path| fs::write(dir.join("policy.edict"), policy(800)).unwrap();
+        Self::set_up(fill, allow_restart)
     }
 
     pub fn with(fill: impl FnOnce(&Path)) -> Self {
+        Self::set_up(fill, false)
+    }
+
+    /// How often the object was replaced, or its replacement was tried.
+    pub fn attached_again(&self) -> u32 {
+        self.shared.lock().unwrap().attached_again
+    }
+
+    /// Lets the next attempts to attach again fail.
+    pub fn refuse_attaching(&self, times: u32) {
+        self.shared.lock().unwrap().refusals = times;
+    }
+
+    fn set_up(fill: impl FnOnce(&Path), allow_restart: bool) -> Self {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("pack");
         fs::create_dir(&dir).unwrap();
@@ -177,6 +211,7 @@ impl Served {
             },
             poll_only: None,
             stats: None,
+            allow_restart,
         };
         let pretend = Pretend {
             shared: Arc::clone(&shared),

@@ -136,6 +136,11 @@ impl Field {
         self
     }
 
+    const fn restart(mut self) -> Self {
+        self.class = Class::Restart;
+        self
+    }
+
     const fn required(mut self) -> Self {
         self.required = true;
         self

@@ -26,6 +26,14 @@ pub const BLOCKS: [BlockKind; 9] = [
                 "\"6.12\"",
                 "the oldest kernel that the policy is meant for",
             ),
+            Field::new(
+                "watchdog",
+                FieldType::Duration(8 * SECOND, 30 * SECOND),
+                "20s",
+                "how long the kernel lets a runnable task wait before it throws the scheduler out",
+            )
+            .default("20s")
+            .restart(),
         ],
         summary: "names the policy; there is exactly one",
         example: "policy web { version = \"1.0.0\" }",
