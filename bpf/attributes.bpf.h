@@ -189,8 +189,13 @@ static __always_inline void edict_ask(u32 kind, u64 low, u64 high, u64 active)
 		.row = { EDICT_ROW_UNKNOWN, EDICT_ROW_UNKNOWN, EDICT_ROW_UNKNOWN },
 	};
 
-	if (bpf_map_update_elem(&edict_told_rows, &key, &asked, BPF_ANY))
+	if (bpf_map_update_elem(&edict_told_rows, &key, &asked, BPF_ANY)) {
+		struct edict_counters *counters = edict_count_in(active);
+
+		if (counters)
+			counters->events_lost++;
 		return;
+	}
 	if (!edict_tell(active, EDICT_EVENT_TOLD + kind, 0, low, high))
 		bpf_map_delete_elem(&edict_told_rows, &key);
 }
@@ -404,8 +409,8 @@ __noinline int edict_refresh(struct task_struct *p __arg_trusted, u64 active, u6
 	u32 index = EDICT_BANK_INDEX(active), tier, rule, here = 0;
 	struct edict_counters *counters;
 	struct edict_facts *facts;
+	u64 uses, lost;
 	int verdict;
-	u64 uses;
 
 	if (!t || !bank)
 		return 0;
@@ -416,8 +421,13 @@ __noinline int edict_refresh(struct task_struct *p __arg_trusted, u64 active, u6
 	if (!facts)
 		return 0;
 
+	counters = edict_count_in(active);
+	lost = counters ? counters->events_lost : 0;
 	edict_remember(p, t, uses);
 	edict_read_facts(p, facts, active, uses | EDICT_ASK, now);
+	/* What could not be asked is asked again when it is queued next. */
+	if (counters && counters->events_lost != lost)
+		t->dirty = 1;
 	t->comm[0] = facts->comm[0];
 	t->comm[1] = facts->comm[1];
 	t->parent_comm[0] = facts->parent_comm[0];
@@ -425,7 +435,6 @@ __noinline int edict_refresh(struct task_struct *p __arg_trusted, u64 active, u6
 	if (uses & EDICT_USES_BEHAVIOUR)
 		edict_keep_rows(t, facts, index, uses);
 
-	counters = edict_count_in(active);
 	verdict = edict_classify(facts, index);
 	if (verdict < 0) {
 		tier = bank->head.otherwise_tier;

@@ -153,6 +153,9 @@ void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
 		if (t->resumes)
 			edict_run_ended(t);
 	} else {
+		/* It was changed while it waited to go on: another run. */
+		if (t->resumes)
+			edict_run_ended(t);
 		t->queued_at = now;
 	}
 	t->resumes = 0;
@@ -170,10 +173,15 @@ void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
 		if (cpu >= 0) {
 			struct edict_cpu *there = edict_cpu_of(cpu);
 
+			t->how = agent ? EDICT_HOW_DIRECT : EDICT_HOW_PREEMPT;
+			if (there && there->held) {
+				/* Nobody knows until when: before what it would interrupt. */
+				scx_bpf_dsq_insert_vtime(p, EDICT_DSQ_RESUME, slice, 0, enq_flags);
+				goto wake_idle;
+			}
 			/* Before the CPU turns: the next waker looks elsewhere. */
 			if (there)
 				there->how = EDICT_HOW_PREEMPT;
-			t->how = agent ? EDICT_HOW_DIRECT : EDICT_HOW_PREEMPT;
 			scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL_ON | cpu, slice,
 					   enq_flags | SCX_ENQ_PREEMPT);
 			return;
@@ -283,6 +291,8 @@ void BPF_STRUCT_OPS(edict_running, struct task_struct *p)
 	struct edict_cpu *here = edict_cpu_of(scx_bpf_task_cpu(p));
 	struct edict_task *t = edict_task_of(p);
 
+	if (here)
+		here->held = 0;
 	if (!t)
 		return;
 	if (t->resumes) {
@@ -346,8 +356,11 @@ void BPF_STRUCT_OPS(edict_stopping, struct task_struct *p, bool runnable)
 /* Another class takes the CPU: nothing of ours waits for it to come back. */
 void BPF_STRUCT_OPS(edict_cpu_release, s32 cpu, struct scx_cpu_release_args *args)
 {
-	/* The stopper is gone in no time. */
-	if (args->reason != SCX_CPU_PREEMPT_STOP)
+	struct edict_cpu *there = edict_cpu_of(cpu);
+
+	if (there)
+		there->held = 1;
+	if (edict_takes_back)
 		scx_bpf_reenqueue_local();
 }
 

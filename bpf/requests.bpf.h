@@ -241,8 +241,21 @@ int BPF_PROG(edict_exec, struct task_struct *p, int old_pid)
 	u64 active = READ_ONCE(edict_active);
 	struct edict_bank *bank = EDICT_BANK(active);
 
-	if (active && bank && (bank->head.uses & EDICT_USES_PROCESS))
+	if (active && bank && (bank->head.uses & EDICT_USES_PROCESS)) {
+		struct edict_exe *exe =
+			bpf_task_storage_get(&edict_exes, p->group_leader, 0, 0);
+
+		/*
+		 * Whoever was queued in the middle of the exec has asked already,
+		 * when its arguments were not there yet.
+		 */
+		if (exe) {
+			exe->generation[0] = 0;
+			exe->generation[1] = 0;
+			exe->asked = 0;
+		}
 		edict_exe_of(p, active, true);
+	}
 	return 0;
 }
 

@@ -181,6 +181,7 @@ struct edict_cpu {
 	u64 kicked_at;
 	u32 tier; /* EDICT_TIERS_MAX: nothing of ours */
 	u32 how;
+	u32 held; /* another class has it, and interrupted what the rest says */
 } __attribute__((aligned(64)));
 
 struct {
@@ -314,5 +315,7 @@ u32 edict_kicks_max = 64;
 const volatile u32 edict_nr_cpus = 1;
 const volatile u64 edict_seed = 1;
 const volatile u32 edict_audit;
+/* Whether what another class interrupts comes back through enqueue. */
+const volatile u32 edict_takes_back;
 
 #endif /* EDICT_TABLES_BPF_H */

@@ -385,7 +385,7 @@ static __always_inline void edict_make_room(struct task_struct *p, u64 now)
 		if (!bpf_cpumask_test_cpu(i, p->cpus_ptr))
 			continue;
 		cpu = edict_cpu_of(i);
-		if (!cpu || cpu->kicked_at == now)
+		if (!cpu || cpu->kicked_at == now || cpu->held)
 			continue;
 		tier = cpu->tier;
 		if (tier >= EDICT_TIERS_MAX) {
@@ -433,7 +433,7 @@ static __always_inline u64 edict_keep(u64 active, u64 now)
 	struct edict_bank *bank = EDICT_BANK(active);
 	u64 live, period = EDICT_KEEP_MAX_NS;
 	struct task_struct *p;
-	u32 queue, kicks = edict_kicks_max;
+	u32 queue, kicks = edict_kicks_max, looks = edict_scan_max;
 
 	if (!bank)
 		return period;
@@ -482,10 +482,10 @@ static __always_inline u64 edict_keep(u64 active, u64 now)
 		bpf_for_each(scx_dsq, p, EDICT_DSQ_RESUME, 0) {
 			struct edict_task *t = edict_task_of(p);
 
-			/* The one that has waited longest is first. */
-			if (!t || !kicks ||
-			    edict_before(now, t->queued_at + edict_limit_of(bank, t->tier)))
+			if (!kicks || !looks--)
 				break;
+			if (!t || edict_before(now, t->queued_at + edict_limit_of(bank, t->tier)))
+				continue;
 			kicks--;
 			edict_make_room(p, now);
 		}

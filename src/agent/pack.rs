@@ -102,7 +102,8 @@ impl Pack for PolicyPack {
     fn glance(&mut self) -> Result<Glance<Digest>, Unreadable> {
         let find = &mut |file, name: &str, text: &str| {
             // Most policies include nothing, and need no parsing to be known by.
-            if !text.contains("include") {
+            // A key may be spelled with escapes.
+            if !text.contains("include") && !text.contains('\\') {
                 return Vec::new();
             }
             let parsed = syntax::parse_named(file, name, text);

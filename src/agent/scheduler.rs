@@ -64,7 +64,7 @@ impl InKernel {
         prepare_to_attach: impl FnOnce(),
     ) -> Result<(Self, u64), Box<Diagnostic>> {
         let start = || -> Result<(Attached, u64), LiveError> {
-            let mut object = load(image.watchdog())?;
+            let mut object = load(Duration::from_nanos(image.watchdog().0))?;
             let prepared = object.prepare(image)?;
             let generation = object.commit(prepared)?;
             prepare_to_attach();

@@ -35,6 +35,8 @@ pub struct FileSystems {
     paths: HashMap<u64, String>,
     system: Option<System>,
     sampled: Option<Instant>,
+    /// The CPUs that were online then.
+    online: String,
 }
 
 impl Default for FileSystems {
@@ -55,6 +57,7 @@ impl FileSystems {
             paths: HashMap::new(),
             system: None,
             sampled: None,
+            online: String::new(),
         }
     }
 
@@ -194,11 +197,12 @@ impl Values for FileSystems {
         let begun = self.sampled.replace(now);
         let is_fresh = begun.is_some_and(|at| now.duration_since(at) <= FRESH);
         // CPUs come and go: then what was counted before is of another machine.
-        let topology = Topology::read();
+        let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
         let system = match self.system.take() {
-            Some(system) if is_fresh && *system.topology() == topology => system,
-            _ => System::new(topology),
+            Some(system) if is_fresh && self.online == online => system,
+            _ => System::new(Topology::read()),
         };
+        self.online = online;
         self.system.insert(system).sample()
     }
 

@@ -14,11 +14,9 @@ pub mod layout;
 mod names;
 mod rows;
 
-use std::time::Duration;
-
 use sha2::{Digest as _, Sha256};
 
-use crate::check::{Attribute, Between, Order, RuleId};
+use crate::check::{Attribute, Between, Nanos, Order, RuleId};
 use crate::diag::{Code, Diagnostic};
 use crate::plan::{AttributePlan, ClassId, Partition, Placement, Plan, RuleInfo, Slot};
 use bytes::Bytes;
@@ -72,7 +70,7 @@ pub struct Image {
     uses: u64,
     policy_name: String,
     policy_version: Option<String>,
-    watchdog: Duration,
+    watchdog: Nanos,
     tiers: Vec<TierInfo>,
     rules: Vec<RuleInfo>,
     agent: Vec<AgentTable>,
@@ -131,7 +129,7 @@ impl Image {
 
     /// How long the kernel lets a runnable task wait before it throws the
     /// scheduler out: no part of a bank, but given when the object is loaded.
-    pub fn watchdog(&self) -> Duration {
+    pub fn watchdog(&self) -> Nanos {
         self.watchdog
     }
 
@@ -329,7 +327,7 @@ fn emit_whole(plan: &Plan) -> Result<Image, TooLarge> {
         uses,
         policy_name: plan.name().to_owned(),
         policy_version: plan.version().map(str::to_owned),
-        watchdog: Duration::from_nanos(plan.watchdog().0),
+        watchdog: plan.watchdog(),
         tiers: plan
             .tiers()
             .iter()

@@ -150,6 +150,11 @@ pub fn load(options: LoadOptions) -> Result<Loaded, LiveError> {
     let mut open = scx_utils::scx_ops_open!(builder, storage, edict_ops, None)
         .map_err(|error| refused(format!("{error:#}")))?;
 
+    // The kernel takes a task for one that cannot migrate while a program runs
+    // on its behalf, and would keep what a real-time task interrupts, with a new
+    // slice, where it is. Kernels before 6.14 cannot be told otherwise: there
+    // it waits for its CPU, with the slice that it has.
+    let every_task = *scx_utils::compat::SCX_OPS_ENQ_MIGRATION_DISABLED;
     let cpus = probe::cpu_ids();
     open.maps
         .edict_cpus
@@ -160,19 +165,12 @@ pub fn load(options: LoadOptions) -> Result<Loaded, LiveError> {
         constants.edict_nr_cpus = cpus;
         constants.edict_seed = seed(options.seed);
         constants.edict_audit = u32::from(options.audit);
+        constants.edict_takes_back = u32::from(every_task != 0);
     }
     let watchdog = u32::try_from(options.watchdog.as_millis()).unwrap_or(u32::MAX);
     open.struct_ops.edict_ops_mut().timeout_ms = watchdog.clamp(1, 30_000);
-    // The kernel takes a task for one that cannot migrate while a program runs
-    // on its behalf, and would keep what a real-time task interrupts, with a new
-    // slice, where it is. Kernels before 6.14 cannot be told otherwise: there
-    // it waits for its CPU, with the slice that it has.
-    let every_task = *scx_utils::compat::SCX_OPS_ENQ_MIGRATION_DISABLED;
     open.struct_ops.edict_ops_mut().flags =
         *scx_utils::compat::SCX_OPS_ALLOW_QUEUED_WAKEUP | every_task;
-    if every_task == 0 {
-        open.struct_ops.edict_ops_mut().cpu_release = std::ptr::null_mut();
-    }
     for (program, tracepoint) in [
         (&mut open.progs.edict_exec, "btf_trace_sched_process_exec"),
         (&mut open.progs.edict_cgroup_made, "btf_trace_cgroup_mkdir"),

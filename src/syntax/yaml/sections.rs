@@ -35,9 +35,22 @@ impl Lower<'_> {
         let value = entry.value;
         match section {
             Section::Language => {
-                if let Some(value) = self.value(value, entry.key) {
-                    out.push(directive(entry.key, entry.span, value));
+                let Some(mut version) = self.value(value, entry.key) else {
+                    return;
+                };
+                if !matches!(version.kind, Kind::Number { .. } | Kind::Text(_)) {
+                    // Blocks have no way to write that.
+                    self.refuse(
+                        Diagnostic::new(Code::E0216, "the language version is a number")
+                            .label(version.span(), "not a plain number")
+                            .help("write `language: 1`"),
+                    );
+                    version.kind = Kind::Number {
+                        value: 1,
+                        unit: None,
+                    };
                 }
+                out.push(directive(entry.key, entry.span, version));
             }
             Section::Include => self.includes(entry, out),
             Section::Constants => {
