@@ -87,6 +87,14 @@ fn what_ships_is_in_the_style() {
 }
 
 #[test]
+fn the_policy_of_the_readme_is_in_the_style() {
+    let readme = fs::read_to_string("README.md").unwrap();
+    let (_, rest) = readme.split_once("```edict\n").unwrap();
+    let (policy, _) = rest.split_once("```").unwrap();
+    assert_eq!(done(policy), policy);
+}
+
+#[test]
 fn what_does_not_parse_is_refused() {
     for text in [
         "tier a {",
