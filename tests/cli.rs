@@ -337,6 +337,12 @@ fn explain_knows_every_attribute_and_code_it_lists() {
         assert!(page.starts_with(&format!("# {code}: ")), "{page}");
         assert_eq!(desk.json(&["explain", code], 0)["code"], **code);
     }
+    for word in ["like", "under", "not", "group"] {
+        let out = desk.run(&["explain", word]);
+        assert_eq!(out.code, 1);
+        assert!(out.stderr.contains("`edict help language`"), "{word}");
+        assert!(!out.stderr.contains("did you mean"), "{word}");
+    }
     let out = desk.run(&["explain", "runtime_agv"]);
     assert_eq!(out.code, 1);
     assert!(

@@ -33,6 +33,16 @@ fn done(text: &str) -> String {
     out
 }
 
+#[test]
+fn a_comment_inside_of_an_operator_stands_above_the_rule() {
+    let text =
+        "rules {\n  when nice not # one\n in 0..5 and comm starts # two\n with \"x\" -> a\n}\n";
+    assert_eq!(
+        done(text),
+        "rules {\n  # one\n  # two\n  when nice not in 0..5 and comm starts with \"x\" -> a\n}\n"
+    );
+}
+
 /// `tests/fmt/NAME.edict` becomes `tests/fmt/NAME.out`; to accept a change,
 /// `EDICT_BLESS=1 cargo test --test fmt`, then read the diff.
 #[test]

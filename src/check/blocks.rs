@@ -96,6 +96,12 @@ impl Fields {
     }
 }
 
+/// Whether a block gives a field, be it a value that was refused.
+pub(super) fn gives(block: &Block, field: &str) -> bool {
+    let is_it = |statement: &Statement| matches!(statement, Statement::Field(given) if given.name.text == field);
+    block.statements.iter().any(is_it)
+}
+
 /// What typing a block needs to know.
 pub(super) struct Blocks<'a> {
     pub(super) scope: &'a mut Scope,

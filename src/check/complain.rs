@@ -2,7 +2,7 @@
 
 use super::limits::MOST_CLAUSES;
 use super::misfit::too_complex;
-use super::policy::Rule;
+use super::policy::{Cond, Rule};
 use super::reach::{self, Finding};
 use super::rules::{Rules, Typed};
 use super::sink::Sink;
@@ -46,12 +46,27 @@ fn called(rule: &Rule) -> String {
 }
 
 fn never(typed: &Typed) -> Diagnostic {
+    let pattern = |cond: &Cond| match cond {
+        Cond::Test(test, _) if test.is_pattern() => Some(test.attribute()),
+        _ => None,
+    };
+    let fits = |which: &str, attribute| {
+        format!("{which} value that `{attribute}` can have fits the pattern")
+    };
+    let alone = match &typed.rule.when {
+        Some(Cond::Not(inner)) => pattern(inner).map(|attribute| fits("every", attribute)),
+        Some(cond) => pattern(cond).map(|attribute| fits("no", attribute)),
+        None => None,
+    };
+    let help = alone.unwrap_or_else(|| {
+        "one part of the condition excludes another; look for `and` where `or` is meant".to_owned()
+    });
     Diagnostic::new(
         Code::E0204,
         format!("{} asks for what no task can be", called(&typed.rule)),
     )
     .label(typed.when, "never true")
-    .help("one part of the condition excludes another; look for `and` where `or` is meant")
+    .help(help)
 }
 
 fn always(typed: &Typed, tiers: &[&str]) -> Diagnostic {

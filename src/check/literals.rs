@@ -20,8 +20,8 @@ pub(super) fn unusable(attribute: Attribute, text: &str, span: Span) -> Option<D
     };
     match attribute {
         Attribute::Comm | Attribute::ParentComm if text.is_empty() => Some(empty(
-            "no task has an empty name",
-            "write the name of a task",
+            "an empty name, which is seldom meant",
+            "write the name of a task; only one that renamed itself to nothing has none",
         )),
         Attribute::Comm | Attribute::ParentComm => too_long(attribute, text, span),
         Attribute::Exe | Attribute::Cgroup => malformed(attribute, text, span),

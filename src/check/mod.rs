@@ -215,6 +215,20 @@ fn compile(
     if broken {
         found.retain(stands_alone);
     }
+    // What a condition with an operator of another language asks for is a guess.
+    let guessed: Vec<Span> = diagnostics
+        .iter()
+        .filter(|d| d.code == Code::E0102)
+        .filter_map(|d| d.labels.first().map(|label| label.span))
+        .collect();
+    found.retain(|d| {
+        let holds = |outer: Span, inner: &Span| {
+            outer.file == inner.file && outer.start <= inner.start && inner.end <= outer.end
+        };
+        let mut places = d.labels.iter().map(|label| label.span);
+        !(Code::E0203..=Code::E0205).contains(&d.code)
+            || !places.any(|place| guessed.iter().any(|inner| holds(place, inner)))
+    });
     // What is said of a literal that was refused follows from that.
     let refused: Vec<Span> = diagnostics
         .iter()

@@ -304,6 +304,9 @@ impl Conditions<'_> {
             }
             (ty, other) => {
                 let help = match (ty, &other) {
+                    (Type::Text, Value::Count(number @ 0..)) if attribute == Attribute::User => {
+                        format!("write `uid {} {number}`", operator.as_str())
+                    }
                     (Type::Text, other) => literals::quoted(right, other),
                     (Type::Ratio, Value::Count(number)) => literals::percent(*number),
                     (Type::Count, Value::Text(text)) => {

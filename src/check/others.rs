@@ -1,6 +1,6 @@
 //! What each kind of block but `tier`, `rules` and `test` makes of its fields.
 
-use super::blocks::{Blocks, Fields, Given};
+use super::blocks::{Blocks, Fields, Given, gives};
 use super::conditions::Conditions;
 use super::limits::Budget;
 use super::parts::{Balance, BalanceRule, Bound, Domain, Learn, LearnKey, Model, Reward};
@@ -271,7 +271,7 @@ impl Blocks<'_> {
                 .help("keep one threshold for each domain"),
             );
         }
-        if fields.get("threshold").is_some() && fields.get("model").is_none() {
+        if fields.get("threshold").is_some() && !gives(block, "model") {
             self.needs(&fields, "threshold", "model");
         }
         self.note(&fields, "balance", block.head());

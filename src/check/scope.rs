@@ -209,6 +209,12 @@ impl Scope {
             .help("move the definition up");
         }
         let unknown = Diagnostic::new(Code::E0208, format!("unknown name `{}`", shown(name)));
+        if let Some((left, right)) = self.subtraction(name) {
+            let (left, right) = (shown(left), shown(right));
+            return unknown
+                .label(span, "one name, as `-` may stand inside of one")
+                .help(format!("a subtraction needs blanks: `{left} - {right}`"));
+        }
         let known = self.entries.keys().map(String::as_str);
         match nearest(name, known) {
             Some(meant) => unknown
@@ -218,6 +224,17 @@ impl Scope {
                 .label(span, "not defined")
                 .help(format!("if it is a text, write `\"{}\"`", shown(name))),
         }
+    }
+
+    /// The two sides of a `-` in a name that were probably meant as values: a name
+    /// that is defined, and a number or another such name.
+    fn subtraction<'n>(&self, name: &'n str) -> Option<(&'n str, &'n str)> {
+        name.match_indices('-')
+            .filter_map(|(at, _)| Some((name.get(..at)?, name.get(at + 1..)?)))
+            .find(|(left, right)| {
+                let is_number = right.starts_with(|c: char| c.is_ascii_digit());
+                self.knows(left) && (is_number || self.knows(right))
+            })
     }
 
     /// Warns of what nothing uses. Definitions in files other than `root` are

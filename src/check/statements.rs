@@ -4,10 +4,10 @@ use super::LANGUAGE;
 use super::checker::Checker;
 use super::schema;
 use super::sink::meant;
-use super::titles::{first_word, unknown_block};
+use super::titles::{block_as_value, first_word, unknown_block};
 use crate::diag::{Code, Diagnostic, Span, shown};
 use crate::syntax::Ast;
-use crate::syntax::ast::{Block, Directive, Kind, Statement};
+use crate::syntax::ast::{Block, Definition, Directive, Kind, Statement};
 
 impl<'a> Checker<'a> {
     /// The statements of one file. An included file defines what others use; how
@@ -23,10 +23,15 @@ impl<'a> Checker<'a> {
                     .help(format!("start the file with `language {LANGUAGE}`")),
             );
         }
+        let mut language = None;
         for (index, statement) in ast.statements.iter().enumerate() {
             match statement {
-                Statement::Definition(_) => self.definition(statement),
-                Statement::Directive(directive) => self.directive(directive, index == 0),
+                Statement::Definition(definition) => self.definition(definition, root),
+                Statement::Directive(directive) if directive.word.text == "language" => {
+                    self.language(directive, index == 0, language);
+                    language = language.or(Some(directive.place.0));
+                }
+                Statement::Directive(directive) => self.directive(directive),
                 Statement::Block(block) => self.block(block, root),
                 Statement::Use(_) => self.misplaced(
                     statement,
@@ -97,16 +102,18 @@ impl<'a> Checker<'a> {
         );
     }
 
-    fn definition(&mut self, statement: &Statement) {
-        let Statement::Definition(definition) = statement else {
-            return;
-        };
+    fn definition(&mut self, definition: &Definition, root: bool) {
         let word = definition.word.text.as_str();
         let (name, value) = (&definition.name, &definition.value);
         match word {
             "const" => self.scope.define_constant(name, value, &mut self.sink),
             "set" => self.scope.define_set(name, value, &mut self.sink),
             _ => {
+                if let Some(kind) = schema::block(word) {
+                    self.is_policy |= root;
+                    self.sink.push(block_as_value(kind, definition));
+                    return;
+                }
                 let alias = match word {
                     "let" | "var" | "define" => Some("did you mean `const`?".to_owned()),
                     _ => meant(word, ["const", "set"], "definition"),
@@ -120,10 +127,9 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn directive(&mut self, directive: &Directive, first: bool) {
+    fn directive(&mut self, directive: &Directive) {
         let word = directive.word.text.as_str();
         match word {
-            "language" => self.language(directive, first),
             "include" => self.include(directive),
             _ => {
                 let names = schema::STATEMENTS.iter().map(|(name, ..)| *name);
@@ -136,8 +142,17 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn language(&mut self, directive: &Directive, first: bool) {
+    fn language(&mut self, directive: &Directive, first: bool, given: Option<Span>) {
         let span = directive.place.0;
+        if let Some(given) = given {
+            self.sink.push(
+                Diagnostic::new(Code::E0215, "`language` is given twice")
+                    .label(span, "again")
+                    .label(given, "first here")
+                    .help("delete this one"),
+            );
+            return;
+        }
         if !first {
             self.sink.push(
                 Diagnostic::new(Code::E0215, "`language` is not the first statement")

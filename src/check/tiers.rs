@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::blocks::{Blocks, Entry, Fields, Given, given_twice, nanos};
+use super::blocks::{Blocks, Entry, Fields, Given, given_twice, gives, nanos};
 use super::policy::{Order, Tier, TierId};
 use super::types;
 use crate::diag::{Code, Diagnostic, shown};
@@ -52,7 +52,9 @@ impl Blocks<'_> {
                 Some(entry) => entry.given != Given::Truth(false),
                 None => false,
             };
-            if asks && fields.get(other).is_none() {
+            // A value that was refused is there all the same.
+            let blocks = || std::iter::once(&block).chain(overrides);
+            if asks && !blocks().any(|block| gives(block, other)) {
                 self.needs(&fields, field, other);
             }
         }

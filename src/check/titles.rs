@@ -4,7 +4,7 @@ use super::schema::{self, Titled};
 use super::scope::proper;
 use super::sink::{Sink, meant};
 use crate::diag::{Code, Diagnostic, Span, shown};
-use crate::syntax::ast::{Block, Name, Statement, Title};
+use crate::syntax::ast::{Block, Definition, Name, Statement, Title};
 use crate::syntax::print::print_text;
 
 /// The name of a block, which has one or none as its kind demands. Complains
@@ -130,7 +130,7 @@ fn name_of(text: &str) -> String {
 pub(super) fn first_word(statement: &Statement) -> Span {
     match statement {
         Statement::Block(block) => block.head(),
-        Statement::Definition(definition) => definition.word.span().to(definition.name.span()),
+        Statement::Definition(definition) => first_place(definition),
         Statement::Field(field) => field.name.span(),
         Statement::Directive(directive) => directive.word.span(),
         other => other.span(),
@@ -163,4 +163,25 @@ pub(super) fn unknown_block(block: &Block) -> Diagnostic {
         Some(alias) => Some(format!("did you mean `{alias}`?")),
         None => meant(word, names, "block"),
     })
+}
+
+/// What to say about `tier a = { … }`.
+pub(super) fn block_as_value(kind: &schema::BlockKind, definition: &Definition) -> Diagnostic {
+    let word = kind.word;
+    let name = shown(&definition.name.text);
+    let written = match kind.titled {
+        Titled::None => format!("{word} {{ … }}"),
+        Titled::Text => format!("{word} \"{name}\" {{ … }}"),
+        Titled::Name | Titled::MaybeName => format!("{word} {name} {{ … }}"),
+    };
+    Diagnostic::new(
+        Code::E0206,
+        format!("`{word}` is a block, not a definition"),
+    )
+    .label(first_place(definition), "has no value")
+    .help(format!("write `{written}`, without `=`"))
+}
+
+fn first_place(definition: &Definition) -> Span {
+    definition.word.span().to(definition.name.span())
 }

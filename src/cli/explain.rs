@@ -8,6 +8,7 @@ use super::{Exit, Format, Terminal, fail};
 use crate::check::schema::{self, BLOCKS, BlockKind, Class, Engine, Field, FieldType, STATEMENTS};
 use crate::check::{ATTRIBUTES, About, Attribute, Source, Type};
 use crate::diag::{Code, codes, shown};
+use crate::syntax::RESERVED;
 
 /// Explain an error code, an attribute, a block, a field or a statement
 #[derive(Debug, Args)]
@@ -210,7 +211,13 @@ fn carried_out(block: &BlockKind, field: &Field) -> bool {
     block.engine != Engine::Missing && field.engine != Engine::Missing
 }
 
+/// Words of the language that are no topics of their own.
+const WORDS: [&str; 7] = ["with", "for", "within", "by", "expect", "use", "group"];
+
 fn nearest(topic: &str) -> String {
+    if RESERVED.contains(&topic) || WORDS.contains(&topic) {
+        return format!("`{topic}` is a word of the language; see `edict help language`");
+    }
     let words = ATTRIBUTES
         .iter()
         .map(|about| about.name.to_owned())

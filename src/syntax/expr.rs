@@ -186,7 +186,7 @@ impl Yard<'_> {
                     format!("operators are nested deeper than {MOST_NESTED}"),
                 )
                 .label(expr.span(), "one level too deep")
-                .help("divide the condition into several rules"),
+                .help("say it in parts: divide a condition into several rules, a value into constants"),
             );
         }
         // Something small in place of the tree, which is of no use any more.

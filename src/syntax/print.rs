@@ -7,7 +7,7 @@
 use std::fmt::{self, Write};
 
 use super::ast::{Ast, Block, Expr, Kind, Operator, Rule, Statement, Title};
-use super::scan::turns;
+use super::scan::{commands, turns};
 
 /// The text of a tree.
 pub fn print(ast: &Ast) -> String {
@@ -192,7 +192,7 @@ fn write_text(out: &mut String, text: &str) -> fmt::Result {
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
-            c if c.is_control() || turns(c) => write!(out, "\\u{{{:x}}}", u32::from(c))?,
+            c if commands(c) || turns(c) => write!(out, "\\u{{{:x}}}", u32::from(c))?,
             c => out.push(c),
         }
     }

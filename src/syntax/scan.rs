@@ -97,27 +97,52 @@ pub(super) fn turns(c: char) -> bool {
     matches!(c, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
+/// Whether a character does something other than be seen: what comes after it
+/// may be shown on another line, over what stands before it, or not at all. A tab
+/// and a line break are such characters too.
+pub(super) fn commands(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
 /// Refuses characters that must not stand in a policy as they are: a NUL, which
-/// ends names in the kernel, and the marks that turn the direction of writing
-/// around, which make a text read as something else than it is.
+/// ends names in the kernel; the marks that turn the direction of writing around,
+/// and what starts a new line on a screen, but not here, or commands a terminal.
+/// They make a text read as something else than it is: a rule behind a lone
+/// carriage return would look like one, and be a part of the comment before it.
 pub(super) fn hidden(file: FileId, text: &str) -> Vec<Diagnostic> {
-    let found = text.char_indices().filter(|(_, c)| *c == '\0' || turns(*c));
-    found
+    let bytes = text.as_bytes();
+    let is_hidden = |(at, c): &(usize, char)| match c {
+        '\t' | '\n' => false,
+        '\r' => bytes.get(at + 1) != Some(&b'\n'),
+        c => commands(*c) || turns(*c),
+    };
+    text.char_indices()
+        .filter(is_hidden)
         .take(MOST_UNFIT)
         .map(|(at, c)| {
             let span = Span::new(file, at, at + c.len_utf8());
-            if c == '\0' {
-                Diagnostic::new(Code::E0101, "a NUL character in the policy")
+            let escape = c.escape_unicode();
+            match c {
+                '\0' => Diagnostic::new(Code::E0101, "a NUL character in the policy")
                     .label(span, "a byte that is 0")
-                    .help("delete it; no name in the kernel contains it")
-            } else {
-                let escape = c.escape_unicode();
-                Diagnostic::new(
+                    .help("delete it; no name in the kernel contains it"),
+                '\r' => Diagnostic::new(Code::E0101, "a carriage return inside of a line")
+                    .label(span, "no line ends here, though it may be shown so")
+                    .help(format!(
+                        "write a line break instead; in a text, write it as `{escape}`"
+                    )),
+                c if turns(c) => Diagnostic::new(
                     Code::E0315,
                     format!("the character `{escape}` changes how the text around it is shown"),
                 )
                 .label(span, "turns the direction of writing")
-                .help(format!("delete it; in a text, write it as `{escape}`"))
+                .help(format!("delete it; in a text, write it as `{escape}`")),
+                _ => Diagnostic::new(
+                    Code::E0101,
+                    format!("the control character `{escape}` in the policy"),
+                )
+                .label(span, "cannot be seen")
+                .help(format!("delete it; in a text, write it as `{escape}`")),
             }
         })
         .collect()
@@ -295,6 +320,16 @@ mod tests {
         assert_eq!(codes("a # \u{202E}b"), [(Code::E0315, 4)]);
         assert_eq!(codes("\"\u{2066}\""), [(Code::E0315, 1)]);
         assert_eq!(codes(&"\0".repeat(100)).len(), MOST_UNFIT);
+        assert_eq!(codes("# keep\rroot: x"), [(Code::E0101, 6)]);
+        assert_eq!(codes("# a\r"), [(Code::E0101, 3)]);
+        assert_eq!(codes("# a\r\r\n"), [(Code::E0101, 3)]);
+        assert_eq!(codes("# a\tb\r\nc\r\n"), []);
+        for c in [
+            '\u{1B}', '\u{7}', '\u{C}', '\u{7F}', '\u{85}', '\u{2028}', '\u{2029}',
+        ] {
+            assert_eq!(codes(&format!("# {c}")), [(Code::E0101, 2)]);
+            assert_eq!(codes(&format!("\"{c}\"")), [(Code::E0101, 1)]);
+        }
     }
 
     #[test]

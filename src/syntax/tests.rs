@@ -58,6 +58,9 @@ fn operators_bind_as_the_table_says() {
         ("a < -1", "(a < (-1))"),
         ("a <-1", "(a < (-1))"),
         ("a starts   with \"x\"", "(a starts with \"x\")"),
+        ("a not # of it\n # more\n in { 1 }", "(a not in { 1 })"),
+        ("a starts# how\nwith \"x\"", "(a starts with \"x\")"),
+        ("a ends # how\n with \"x\"", "(a ends with \"x\")"),
         ("a in 1..2", "(a in (1 .. 2))"),
         (
             "android or order or not-this",
@@ -79,6 +82,36 @@ fn what_is_legal_but_misread_is_refused() {
     assert_eq!(refused("1 < a < 3"), [Code::E0104]);
     assert_eq!(refused("not a == 1"), [Code::E0110]);
     assert_eq!(refused("not a in { 1 } and b"), [Code::E0110]);
+}
+
+#[test]
+fn a_comment_may_stand_between_any_two_words() {
+    let text = "rules { use # which\n g } test \"t\" { expect # what\n a by # which\n x }";
+    let plain: String = text.replace("# which", "").replace("# what", "");
+    assert_eq!(parsed(text), parsed(&plain));
+}
+
+#[test]
+fn a_word_of_the_language_is_not_taken_for_a_tier() {
+    let refused = parse(FileId(0), "rules { when a not\n -> b }");
+    assert_eq!(refused.diagnostics[0].help, None);
+}
+
+#[test]
+fn a_tree_that_is_too_deep_is_no_tree() {
+    for text in [
+        format!("const a = {}1", "- ".repeat(80)),
+        format!("rules {{ when {}a -> b }}", "not ".repeat(80)),
+    ] {
+        let parsed = parse(FileId(0), &text);
+        let codes: Vec<Code> = parsed.diagnostics.iter().map(|d| d.code).collect();
+        assert_eq!(codes, [Code::E0407]);
+        assert!(parsed.ast.is_none());
+        // Nothing is said of what stands in place of the tree.
+        let checked = crate::check::check_text("<text>", &format!("language 1\n{text}"));
+        let codes: Vec<Code> = checked.diagnostics.iter().map(|d| d.code).collect();
+        assert_eq!(codes, [Code::E0407], "{text}");
+    }
 }
 
 #[test]

@@ -121,6 +121,16 @@ fn pieces(glob: &str) -> Result<Vec<Piece>, Malformed> {
                         at += 1;
                         break;
                     }
+                    // `[:alpha:]` of POSIX; as characters, it means another set.
+                    if char_at(at) == Some('[') && matches!(char_at(at + 1), Some(':' | '.' | '='))
+                    {
+                        return Err(wrong(
+                            at,
+                            at + 2,
+                            "classes have no names",
+                            "write the characters, as in `[a-zA-Z]`; the character itself is written `\\\\[`",
+                        ));
+                    }
                     let low = member(&mut at)?;
                     let mut high = low;
                     if char_at(at) == Some('-') && char_at(at + 1).is_some_and(|c| c != ']') {

@@ -185,6 +185,7 @@ impl Builder<'_> {
             && wanted.contains("operator")
             && is_last
             && is_name(found)
+            && !RESERVED.contains(&found)
         {
             return Some(format!("write `-> {}`", shown(found)));
         } else {

@@ -12,6 +12,7 @@ impl Builder<'_> {
         let whole = pair.as_str().to_owned();
         let mut value = 0;
         let mut unit = None;
+        let mut fraction = None;
         for part in pair.into_inner() {
             let at = self.span(&part);
             match part.as_rule() {
@@ -28,13 +29,7 @@ impl Builder<'_> {
                         0
                     });
                 }
-                Rule::foreign_fraction => self.complain(
-                    Code::E0111,
-                    span,
-                    &format!("`{}` is not a whole number", shown(&whole)),
-                    "",
-                    "write a whole number of a smaller unit: `1500us` for one and a half milliseconds",
-                ),
+                Rule::foreign_fraction => fraction = Some(part.as_str().to_owned()),
                 Rule::unit => unit = Some(part.as_str().to_owned()),
                 Rule::foreign_spaced_unit => {
                     let spelled = part.as_str().trim();
@@ -51,6 +46,28 @@ impl Builder<'_> {
                 }
                 _ => {}
             }
+        }
+        if let Some(fraction) = fraction {
+            let help = match unit.as_deref() {
+                Some("ns" | "us" | "µs" | "μs" | "ms" | "s") => {
+                    "write a whole number of a smaller unit: `1500us` for one and a half milliseconds"
+                        .to_owned()
+                }
+                Some("KiB" | "MiB" | "GiB") => {
+                    "write a whole number of a smaller unit: `1536KiB` for one and a half `MiB`"
+                        .to_owned()
+                }
+                unit => {
+                    let unit = shown(unit.unwrap_or_default()).into_owned();
+                    let next = value.saturating_add(1);
+                    match fraction.trim_matches(['.', '0']) {
+                        "" => format!("write `{value}{unit}`"),
+                        _ => format!("write a whole number, `{value}{unit}` or `{next}{unit}`"),
+                    }
+                }
+            };
+            let message = format!("`{}` is not a whole number", shown(&whole));
+            self.complain(Code::E0111, span, &message, "", &help);
         }
         Some(Kind::Number { value, unit })
     }

@@ -34,6 +34,9 @@ pub(in crate::syntax) fn parse_expression(
             None
         }
     };
+    // What stands in place of a tree that is too deep means nothing.
+    let too_deep = |found: &Diagnostic| found.code == Code::E0407;
+    let expr = expr.filter(|_| !builder.diagnostics.iter().any(too_deep));
     (expr, builder.diagnostics)
 }
 

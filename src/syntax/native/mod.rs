@@ -83,8 +83,10 @@ pub(super) fn parse(file: FileId, text: &str) -> Parsed {
                 .severity(Severity::Note),
         );
     }
+    // What stands in place of a tree that is too deep means nothing.
+    let too_deep = diagnostics.iter().any(|found| found.code == Code::E0407);
     Parsed {
-        ast: (broken == 0).then(|| Ast {
+        ast: (broken == 0 && !too_deep).then(|| Ast {
             statements,
             place: Place(Span::new(file, 0, text.len())),
         }),

@@ -3,7 +3,7 @@
 use super::value::{is_ambiguous, is_plain_text};
 use crate::syntax::ast::{Expr, Kind, Operator};
 use crate::syntax::print::print_expression;
-use crate::syntax::scan::turns;
+use crate::syntax::scan::{commands, turns};
 
 /// Columns that a line should not exceed.
 pub(super) const WIDTH: usize = 100;
@@ -32,9 +32,10 @@ pub(super) fn quoted(text: &str) -> String {
     out
 }
 
-/// What some program would not show, or would take for the end of a line.
+/// What some program would not show, or would take for the end of a line, and
+/// what YAML does not take as it is.
 fn is_hidden(c: char) -> bool {
-    c.is_control() || turns(c) || matches!(c, '\u{FEFF}' | '\u{2028}' | '\u{2029}')
+    commands(c) || turns(c) || matches!(c, '\u{FEFF}' | '\u{FFFE}' | '\u{FFFF}')
 }
 
 /// A word as a key or a name.

@@ -96,3 +96,33 @@ fn what_is_left_out_is_an_empty_block() {
     let native = "tier a { }\ntier b { }\nlottery { }\nrules { }\n";
     assert_eq!(parsed.ast, super::super::parse(FileId(0), native).ast);
 }
+
+#[test]
+fn no_character_of_a_text_is_written_as_yaml_does_not_take_it() {
+    for c in [
+        '\u{7}', '\u{85}', '\u{2028}', '\u{FEFF}', '\u{FFFE}', '\u{FFFF}', '\u{202E}',
+    ] {
+        let number = u32::from(c);
+        let text = format!("language 1\nset s = {{ \"a\\u{{{number:x}}}b\" }}\n");
+        let ast = crate::syntax::parse(FileId(0), &text).ast.unwrap();
+        let yaml = super::print(&ast, &[]).unwrap();
+        let back = parse_as(Form::Yaml, FileId(0), &yaml);
+        assert_eq!(back.diagnostics, [], "{yaml}");
+        assert_eq!(back.ast.as_ref(), Some(&ast), "{yaml}");
+        let native = crate::syntax::print::print(&ast);
+        let back = crate::syntax::parse(FileId(0), &native);
+        assert_eq!(back.ast, Some(ast), "{native}");
+    }
+}
+
+#[test]
+fn what_hides_text_is_refused_in_comments_too() {
+    for c in ['\r', '\u{1B}', '\u{85}', '\u{2028}'] {
+        let text = format!("language: 1\n# a{c}b\npolicy: {{name: p}}\n");
+        let parsed = parse_as(Form::Yaml, FileId(0), &text);
+        assert!(parsed.ast.is_none(), "{c:?}");
+        assert_eq!(parsed.diagnostics[0].code, Code::E0101, "{c:?}");
+    }
+    let text = "language: 1\r\n# a\tb\r\npolicy: {name: p}\r\n";
+    assert_eq!(parse_as(Form::Yaml, FileId(0), text).diagnostics, []);
+}
