@@ -23,6 +23,7 @@ mod watch;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 
 use edict::Desk;
 
@@ -93,6 +94,13 @@ fn a_new_pack_is_whole() {
         meta.permissions().mode() & 0o777
     };
     assert_eq!(mode("web-2/policy.edict") & 0o022, 0);
+    // Also where the process masks nothing: a policy that others may write is refused.
+    let mut shell = Command::new("sh");
+    let script = "umask 000; \"$0\" new open && \"$0\" check open";
+    let shell = shell.args(["-c", script, env!("CARGO_BIN_EXE_edict")]);
+    let out = shell.current_dir(desk.dir()).output().unwrap();
+    assert!(out.status.success(), "{out:?}");
+    assert_eq!((mode("open"), mode("open/sets.edict")), (0o755, 0o644));
 }
 
 #[test]

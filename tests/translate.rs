@@ -95,7 +95,8 @@ fn a_file_is_replaced_whole_or_not_at_all() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     symlink("out.yaml", desk.dir().join("link.yaml")).unwrap();
     let before = fs::metadata(&path).unwrap().ino();
-    desk.run(&["translate", "--to", "yaml", "out.yaml", "-o", "link.yaml"])
+    desk.write("copy.yaml", &text);
+    desk.run(&["translate", "--to", "yaml", "copy.yaml", "-o", "link.yaml"])
         .done();
     let after = fs::metadata(&path).unwrap();
     assert_ne!(after.ino(), before);
@@ -137,6 +138,116 @@ fn a_file_is_replaced_whole_or_not_at_all() {
         .filter(|name| name.starts_with('.'))
         .collect();
     assert_eq!(left, Vec::<String>::new());
+}
+
+#[test]
+fn comments_inside_of_conditions_are_carried_over() {
+    let desk = Desk::new();
+    let text = "\
+language: 1
+policy: { name: p, description: \"no # comment\" }
+tier:
+  a:
+    slice: |
+      1ms  # short
+  b: {}
+set:
+  s: [x]
+rules:
+  # Above.
+  - when: |
+      comm in s  # these
+
+      # and polite ones
+      and nice > 3
+    tier: a  # there
+  - when: 'nice > 2  # it''s one line'
+    tier: a
+  - when: |2
+        uid == 1  # indented
+    tier: a
+  - otherwise: b
+";
+    for to in ["native", "yaml"] {
+        let out = desk.run_with(&["translate", "--to", to, "-"], text).done();
+        for comment in [
+            "# short",
+            "# Above.",
+            "# these",
+            "# and polite ones",
+            "# there",
+            "# it's one line",
+            "# indented",
+        ] {
+            let lines = out.lines().filter(|line| line.contains(comment));
+            assert_eq!(lines.count(), 1, "{comment} in {out}");
+        }
+        assert_eq!(out.matches('#').count(), 8, "{out}");
+        let again = desk.run_with(&["translate", "--to", to, "-"], &out).done();
+        assert_eq!(again, out);
+    }
+    // Two that would stand behind the same line are not joined.
+    let text = "language 1\ntier a {\n  slice = 1ms # one\n} # two\nrules { otherwise -> a }\n";
+    let out = desk
+        .run_with(&["translate", "--to", "yaml", "-"], text)
+        .done();
+    assert!(
+        out.contains("  # one\n") && out.contains("# two\n"),
+        "{out}"
+    );
+    assert!(!out.contains("# one  # two"), "{out}");
+}
+
+#[test]
+fn the_original_stays_and_names_tell_the_form() {
+    let desk = Desk::new();
+    let yaml = desk
+        .run(&["translate", "--to", "yaml", "good.edict", "-o", "-"])
+        .done();
+    assert!(yaml.starts_with("language: 1\n"), "{yaml}");
+    assert!(!desk.dir().join("-").exists());
+    desk.write("good.yaml", &yaml);
+    desk.write("plain", GOOD);
+    symlink("plain", desk.dir().join("link")).unwrap();
+    for (to, from, output, why) in [
+        ("yaml", "good.edict", "good.edict", "says the block form"),
+        ("yaml", "good.edict", "new.edict", "says the block form"),
+        ("native", "good.yaml", "good.yaml", "says YAML"),
+        ("native", "good.yaml", "new.yml", "says YAML"),
+        ("yaml", "plain", "plain", "the policy that is translated"),
+        ("yaml", "plain", "link", "the policy that is translated"),
+        ("yaml", "link", "plain", "the policy that is translated"),
+    ] {
+        let out = desk.run(&["translate", "--to", to, from, "-o", output]);
+        assert_eq!((out.code, out.stdout.as_str()), (1, ""), "{from} {output}");
+        assert!(out.stderr.contains("E0014"), "{}", out.stderr);
+        assert!(out.stderr.contains(why), "{}", out.stderr);
+        assert!(out.stderr.contains("choose"), "{}", out.stderr);
+    }
+    for (name, text) in [("good.edict", GOOD), ("good.yaml", &yaml), ("plain", GOOD)] {
+        assert_eq!(fs::read_to_string(desk.dir().join(name)).unwrap(), text);
+    }
+    assert!(!desk.dir().join("new.edict").exists() && !desk.dir().join("new.yml").exists());
+    desk.run(&[
+        "translate",
+        "--to",
+        "native",
+        "good.yaml",
+        "-o",
+        "new.edict",
+    ])
+    .done();
+    // Characters that YAML does not have are carried over as escapes.
+    let odd = GOOD.replacen(
+        "language 1\n",
+        "language 1\nconst odd = \"a\u{FFFE}\u{FFFF}b\"\n",
+        1,
+    );
+    assert!(odd.contains('\u{FFFE}'), "{odd}");
+    let yaml = desk
+        .run_with(&["translate", "--to", "yaml", "-"], &odd)
+        .done();
+    assert!(yaml.contains("\\ufffe\\uffff"), "{yaml}");
 }
 
 #[test]

@@ -35,6 +35,11 @@ pub(super) fn is_stdin(path: &Path) -> bool {
     path == Path::new("-")
 }
 
+/// Whether a path to write to stands for standard output.
+pub(super) fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
 /// Check and compile the policy at `path`, for the limits of a bank are part of
 /// being valid; `-` is standard input, which may include nothing.
 pub(super) fn examine(path: &Path) -> Examined {

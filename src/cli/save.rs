@@ -2,13 +2,16 @@
 //!
 //! A new file is filled beside its place, brought to the disk and moved there, so
 //! that a full disk costs nothing that was there before. The permissions of a file
-//! that is replaced are kept. What is no regular file (`/dev/stdout`, a pipe) is
+//! that is replaced are kept, unless nobody but its owner may see the new content. What is no regular file (`/dev/stdout`, a pipe) is
 //! written to as it is.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+
+/// What the group and everybody else may do with a file.
+const OTHERS: u32 = 0o077;
 
 /// Makes `bytes` the content of `path`.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -16,7 +19,8 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Makes `bytes` the content of `path`; a file that was not there gets the
-/// permissions `mode`, less those that the process masks.
+/// permissions `mode`, less those that the process masks. A `mode` that leaves
+/// nothing to others takes from a file that was there what it left to them.
 pub(super) fn save(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let before = fs::metadata(path).ok();
     if before.as_ref().is_some_and(fs::Metadata::is_dir) {
@@ -31,7 +35,10 @@ pub(super) fn save(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let written = (|| {
         file.write_all(bytes)?;
         if let Some(before) = before {
-            file.set_permissions(before.permissions())?;
+            let kept = before.permissions().mode();
+            let is_private = mode & OTHERS == 0;
+            let mode = if is_private { kept & mode } else { kept };
+            file.set_permissions(fs::Permissions::from_mode(mode))?;
         }
         file.sync_all()?;
         fs::rename(&beside, &path)
@@ -64,8 +71,6 @@ fn create_beside(path: &Path, mode: u32) -> io::Result<(PathBuf, File)> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     #[test]
@@ -81,10 +86,16 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        save(&link, b"two", 0o600).unwrap();
+        save(&link, b"two", 0o666).unwrap();
         assert_eq!(
             (fs::read_to_string(&path).unwrap(), mode()),
             ("two".into(), 0o644)
+        );
+        // What only the owner may see stays so in a file that everybody could read.
+        save(&link, b"secret", 0o600).unwrap();
+        assert_eq!(
+            (fs::read_to_string(&path).unwrap(), mode()),
+            ("secret".into(), 0o600)
         );
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);

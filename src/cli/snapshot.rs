@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::policy::count;
+use super::policy::{count, is_stdout};
 use super::save::save;
 use super::{Exit, Format, Terminal, fail};
 use crate::check::Attribute;
@@ -36,7 +36,7 @@ neither running nor waiting by sleeps, `switch_rate` all switches by time, and
 A command line may hold a secret: a file is readable to its owner only, and
 `--without cmdline` leaves them out.")]
 pub(super) struct SnapshotArgs {
-    /// Write to this file instead of standard output
+    /// Write to this file instead of standard output, which is also `-`
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// How long the window is in which behaviour and CPU time are seen
@@ -82,7 +82,8 @@ pub(super) fn run(args: &SnapshotArgs, terminal: &Terminal) -> Exit {
         snapshot.forget(*attribute);
     }
     let text = snapshot.to_text();
-    match &args.output {
+    let output = args.output.as_ref().filter(|path| !is_stdout(path));
+    match output {
         None => terminal.document(&text),
         Some(path) => {
             // Only the owner may read what may hold secrets.

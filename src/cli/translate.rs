@@ -1,11 +1,13 @@
 //! `edict translate`: a policy in the other form.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use super::policy::{STDIN, is_stdin, read_stdin};
+use super::policy::{STDIN, is_stdin, is_stdout, read_stdin};
 use super::{Exit, Format, Terminal, complain, save};
 use crate::diag::{Code, Diagnostic, Files, visible};
 use crate::source::{self, SourceSet};
@@ -31,7 +33,8 @@ pub(super) struct TranslateArgs {
     /// The form to write
     #[arg(long, value_enum, value_name = "FORM")]
     to: To,
-    /// Where to write it, instead of standard output; an existing file is replaced
+    /// Where to write it, instead of standard output, which is also `-`; an existing
+    /// file is replaced, but not the policy itself
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -55,7 +58,8 @@ pub(super) fn run(args: &TranslateArgs, terminal: &Terminal) -> Exit {
         Ok(translated) => translated,
         Err(diagnostics) => return complain(terminal, &diagnostics, &files, Exit::Invalid),
     };
-    let Some(output) = &args.output else {
+    let output = args.output.as_ref().filter(|path| !is_stdout(path));
+    let Some(output) = output else {
         if terminal.format() == Format::Json {
             terminal.json(&json!({ "ok": true, "text": translated }));
         } else {
@@ -63,20 +67,48 @@ pub(super) fn run(args: &TranslateArgs, terminal: &Terminal) -> Exit {
         }
         return Exit::Done;
     };
-    if let Err(error) = save::replace(output, translated.as_bytes()) {
+    let written = unfit(output, args.to, &files).map_or_else(
+        || save::replace(output, translated.as_bytes()).map_err(|why| (why.to_string(), None)),
+        |(why, help)| Err((why.to_owned(), Some(help))),
+    );
+    if let Err((why, help)) = written {
         let name = output.to_string_lossy();
-        let message = format!("`{}` cannot be written: {error}", visible(&name));
-        return complain(
-            terminal,
-            &[Diagnostic::new(Code::E0014, message)],
-            &(),
-            Exit::Failed,
-        );
+        let message = format!("`{}` cannot be written: {why}", visible(&name));
+        let mut diagnostic = Diagnostic::new(Code::E0014, message);
+        diagnostic.help = help.map(str::to_owned);
+        return complain(terminal, &[diagnostic], &(), Exit::Failed);
     }
     if terminal.format() == Format::Json {
         terminal.json(&json!({ "ok": true, "output": output.display().to_string() }));
     }
     Exit::Done
+}
+
+/// Why a file must not be written to, and what to write to instead.
+fn unfit(output: &Path, to: To, files: &SourceSet) -> Option<(&'static str, &'static str)> {
+    let extension = output.extension().and_then(|extension| extension.to_str());
+    match (to, extension) {
+        (To::Yaml, Some("edict")) => {
+            return Some((
+                "its name says the block form",
+                "choose a name that ends in `.yaml`",
+            ));
+        }
+        (To::Native, Some("yaml" | "yml")) => {
+            return Some(("its name says YAML", "choose a name that ends in `.edict`"));
+        }
+        _ => {}
+    }
+    let file = |path: &Path| {
+        let metadata = fs::metadata(path).ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    let root = files.paths().first().and_then(|path| file(path));
+    let is_policy = root.is_some() && root == file(output);
+    is_policy.then_some((
+        "it is the policy that is translated",
+        "choose another name, so that the original stays",
+    ))
 }
 
 /// The one file that is translated.
@@ -119,20 +151,24 @@ fn translate(files: &SourceSet, to: To) -> Result<String, Vec<Diagnostic>> {
             (printed, Form::Native, ast)
         }
     };
-    match proven(&printed, form, &expected) {
+    match proven(&printed, form, &expected, comments.len()) {
         Ok(()) => Ok(printed),
         Err(why) => Err(vec![why]),
     }
 }
 
-/// Whether a text says what the tree says, and nothing was lost on the way.
-fn proven(printed: &str, form: Form, expected: &Ast) -> Result<(), Diagnostic> {
+/// Whether a text says what the tree says, and nothing was lost on the way, no
+/// comment either.
+fn proven(printed: &str, form: Form, expected: &Ast, comments: usize) -> Result<(), Diagnostic> {
     let parsed = syntax::parse_as(form, expected.file(), printed);
-    if parsed.ast.as_ref() == Some(expected) {
+    let why = if parsed.ast.as_ref() != Some(expected) {
+        let first = parsed.diagnostics.first().map(|d| d.message.clone());
+        first.unwrap_or_else(|| "it would mean something else".to_owned())
+    } else if yaml::comments(form, printed).len() != comments {
+        "a comment would be lost".to_owned()
+    } else {
         return Ok(());
-    }
-    let first = parsed.diagnostics.first().map(|d| d.message.clone());
-    let why = first.unwrap_or_else(|| "it would mean something else".to_owned());
+    };
     Err(Diagnostic::new(
         Code::E0133,
         format!("a mistake in edict: the translation is wrong ({why})"),

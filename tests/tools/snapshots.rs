@@ -92,6 +92,13 @@ fn the_file_is_the_owners_and_is_replaced_whole() {
     let first = fs::read_to_string(&path).unwrap();
     assert_eq!(desk.run(&args).code, 0);
     assert_ne!(fs::read_to_string(&path).unwrap(), first);
+    // Not even a file that everybody could read shows it to them.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(desk.run(&args).code, 0);
+    let mode = fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let out = desk.run(&["snapshot", "--seconds", "0", "-o", "-"]);
+    assert!(out.stdout.starts_with('{'), "{}", out.stdout);
     let names: Vec<_> = fs::read_dir(desk.dir()).unwrap().flatten().collect();
     assert_eq!(names.len(), 3, "nothing is left beside it: {names:?}");
 }

@@ -184,11 +184,15 @@ fn given(policy: &Policy) -> BTreeMap<Place, String> {
         .map(|setting| {
             let kind = word(&setting.block);
             let field = kind.and_then(|kind| kind.field(setting.name));
-            let is_list = field
-                .is_some_and(|field| matches!(field.ty, FieldType::Tiers | FieldType::Attributes));
-            let value = match is_list {
-                true => format!("[{}]", setting.value),
-                false => setting.value.clone(),
+            let value = match field.map(|field| &field.ty) {
+                // A set: in which order the tiers stand means nothing.
+                Some(FieldType::Tiers) => {
+                    let mut tiers: Vec<&str> = setting.value.split(", ").collect();
+                    tiers.sort_unstable();
+                    format!("[{}]", tiers.join(", "))
+                }
+                Some(FieldType::Attributes) => format!("[{}]", setting.value),
+                _ => setting.value.clone(),
             };
             let at = kind.and_then(|kind| kind.fields.iter().position(|f| f.name == setting.name));
             let place = Place {
@@ -283,11 +287,11 @@ tier b.tickets   20     30
     #[test]
     fn one_meaning_is_one_spelling() {
         let old = policy(
-            "const s = 3ms\ntier a { slice = s }\ntier b { preempt = [a] }",
+            "const s = 3ms\ntier a { slice = s }\ntier b { preempt = [c, a] }\ntier c { }",
             "",
         );
         let new = policy(
-            "tier a { slice = 3000us tickets = 100 }\ntier b { preempt = [a] }",
+            "tier a { slice = 3000us tickets = 100 }\ntier b { preempt = [a, c] }\ntier c { }",
             "",
         );
         assert_eq!(Settings::between(&old, &new), Settings::default());

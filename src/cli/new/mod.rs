@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -130,7 +131,8 @@ fn is_name(name: &str) -> bool {
 /// when it cannot.
 fn make(directory: &Path, files: &[(PathBuf, String)]) -> Result<(), String> {
     let mut created = true;
-    match fs::create_dir(directory) {
+    // Whatever the process masks: edict takes no policy that others may write.
+    match fs::DirBuilder::new().mode(0o755).create(directory) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             created = false;

@@ -7,7 +7,6 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 
-use super::node;
 use crate::diag::{FileId, Span};
 use crate::syntax::ast::{Ast, Block, Definition, Expr, Kind, Place, Statement};
 use crate::syntax::{Form, print};
@@ -30,17 +29,25 @@ pub struct Comment {
 
 /// Those of some comments that are not printed yet.
 #[derive(Debug)]
-pub(super) struct Pending(VecDeque<Comment>);
+pub(super) struct Pending {
+    comments: VecDeque<Comment>,
+    /// How much was printed when a comment was put behind something: a second one
+    /// there would become a part of the first.
+    behind_at: usize,
+}
 
 impl Pending {
     pub(super) fn new(comments: &[Comment]) -> Self {
-        Self(comments.iter().cloned().collect())
+        Self {
+            comments: comments.iter().cloned().collect(),
+            behind_at: 0,
+        }
     }
 
     /// Prints what stands before an offset, each on a line of its own.
     pub(super) fn before(&mut self, at: u32, indent: usize, out: &mut String) {
-        while self.0.front().is_some_and(|comment| comment.at < at)
-            && let Some(comment) = self.0.pop_front()
+        while self.comments.front().is_some_and(|comment| comment.at < at)
+            && let Some(comment) = self.comments.pop_front()
         {
             let is_first = out.is_empty() || out.ends_with("\n\n") || out.ends_with(":\n");
             if comment.after_gap && !is_first {
@@ -56,7 +63,7 @@ impl Pending {
 
     /// Prints what stands before an offset, but for the comment right above it.
     pub(super) fn before_gap(&mut self, at: u32, out: &mut String) {
-        let before = self.0.iter().take_while(|comment| comment.at < at);
+        let before = self.comments.iter().take_while(|comment| comment.at < at);
         let before: Vec<&Comment> = before.collect();
         if let Some(last) = before.iter().rfind(|comment| comment.before_gap) {
             self.before(last.at + 1, 0, out);
@@ -65,7 +72,9 @@ impl Pending {
 
     /// Whether a comment stands in a piece of the text.
     pub(super) fn inside(&self, span: Span) -> bool {
-        self.0.iter().any(|c| span.start < c.at && c.at < span.end)
+        self.comments
+            .iter()
+            .any(|c| span.start < c.at && c.at < span.end)
     }
 
     /// Prints the comment behind what ends at an offset and was just printed,
@@ -81,15 +90,16 @@ impl Pending {
                 .rev()
                 .take(32)
                 .any(|line| line.ends_with(">-"));
-        if is_in_scalar {
+        if is_in_scalar || self.behind_at == out.len() {
             return;
         }
-        let at = self.0.iter().position(is_behind);
-        if let Some(comment) = at.and_then(|at| self.0.remove(at)) {
+        let at = self.comments.iter().position(is_behind);
+        if let Some(comment) = at.and_then(|at| self.comments.remove(at)) {
             out.truncate(out.trim_end_matches('\n').len());
             out.push_str("  ");
             out.push_str(&comment.text);
             out.push('\n');
+            self.behind_at = out.len();
         }
     }
 }
@@ -125,32 +135,34 @@ pub(super) fn end(statement: &Statement) -> u32 {
 
 /// The comments of a text in either form, in the order of the text.
 pub fn comments(form: Form, text: &str) -> Vec<Comment> {
-    let spans: Vec<(usize, usize)> = match form {
-        Form::Native => native(text),
-        Form::Yaml => {
-            let mut spans = node::read(FileId(0), text).comments;
-            spans.sort_by_key(|span| span.start);
-            let offsets = |span: &Span| (span.start as usize, span.end as usize);
-            spans.iter().map(offsets).collect()
-        }
+    let found: Vec<(usize, String)> = match form {
+        Form::Native => native(text)
+            .into_iter()
+            .map(|(start, end)| (start, text.get(start..end).unwrap_or("").to_owned()))
+            .collect(),
+        Form::Yaml => super::understood(FileId(0), text)
+            .comments
+            .into_iter()
+            .map(|(span, text)| (span.start as usize, text))
+            .collect(),
     };
     let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-    let comment = |(start, end): (usize, usize)| {
+    let comment = |(start, said): (usize, String)| {
         let before = text.get(..start).unwrap_or("");
         let line = before.rfind('\n').map_or(0, |at| at + 1);
         let kept = before.get(line..).unwrap_or("").trim_end();
         let above = before.get(..line).unwrap_or("").lines().next_back();
-        let below = text.get(end..).unwrap_or("").lines().nth(1);
+        let below = text.get(start..).unwrap_or("").lines().nth(1);
         let is_blank = |line: Option<&str>| line.is_some_and(|line| line.trim().is_empty());
         Comment {
             at: number(start),
             behind: (!kept.is_empty()).then(|| number(line + kept.len())),
             after_gap: kept.is_empty() && is_blank(above),
             before_gap: kept.is_empty() && is_blank(below),
-            text: text.get(start..end).unwrap_or("").trim_end().to_owned(),
+            text: said,
         }
     };
-    spans.into_iter().map(comment).collect()
+    found.into_iter().map(comment).collect()
 }
 
 /// Where the comments of the block form are: behind a `#` that is in no text.

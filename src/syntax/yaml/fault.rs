@@ -38,7 +38,7 @@ pub(super) fn describe(file: FileId, text: &str, at: usize, kind: &ErrorKind) ->
             "a comment in the middle of a value that goes on behind it",
         )
         .label(span, "the value ended above, at the comment")
-        .help(QUOTE_IT),
+        .help("delete the comment, or write the expression below `|`, which keeps lines"),
         _ if begins_with_tab(text, at) => tab(file, text, at),
         ErrorKind::DirectiveDisallowed => say(
             "a YAML directive",

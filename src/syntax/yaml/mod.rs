@@ -42,6 +42,8 @@ struct Lower<'a> {
     text: &'a str,
     /// Where the comments are.
     comments: Vec<Span>,
+    /// Those of expressions, which are a part of the value to YAML.
+    inner_comments: Vec<(Span, String)>,
     diagnostics: Vec<Diagnostic>,
     /// Whether the tree would lack something.
     broken: bool,
@@ -49,9 +51,11 @@ struct Lower<'a> {
 
 /// Parses the YAML form of one file. Pure; never panics.
 pub(super) fn parse(file: FileId, text: &str) -> Parsed {
-    let (parsed, broken) = understood(file, text);
+    let Understood {
+        parsed, is_broken, ..
+    } = understood(file, text);
     Parsed {
-        ast: parsed.ast.filter(|_| !broken),
+        ast: parsed.ast.filter(|_| !is_broken),
         diagnostics: parsed.diagnostics,
     }
 }
@@ -60,24 +64,37 @@ pub(super) fn parse(file: FileId, text: &str) -> Parsed {
 /// a tree that lacks what is wrong. Good for finding more mistakes, and for
 /// nothing else.
 pub fn salvage(file: FileId, text: &str) -> Option<Ast> {
-    understood(file, text).0.ast
+    understood(file, text).parsed.ast
 }
 
-/// As much as is understood, and whether something is missing.
-fn understood(file: FileId, text: &str) -> (Parsed, bool) {
+/// As much as is understood.
+struct Understood {
+    parsed: Parsed,
+    /// Whether something is missing in the tree.
+    is_broken: bool,
+    /// The comments, those inside of expressions too, in the order of the text.
+    comments: Vec<(Span, String)>,
+}
+
+fn understood(file: FileId, text: &str) -> Understood {
     let hidden = scan::hidden(file, text);
     if !hidden.is_empty() {
         let parsed = Parsed {
             ast: None,
             diagnostics: hidden,
         };
-        return (parsed, true);
+        return Understood {
+            parsed,
+            is_broken: true,
+            comments: Vec::new(),
+        };
     }
     let read = node::read(file, text);
     let mut lower = Lower {
         file,
         text,
         comments: read.comments,
+        inner_comments: Vec::new(),
         diagnostics: read.diagnostics,
         broken: read.broken,
     };
@@ -92,8 +109,15 @@ fn understood(file: FileId, text: &str) -> (Parsed, bool) {
     let Lower {
         diagnostics,
         broken,
+        comments,
+        inner_comments,
         ..
     } = lower;
+    let comments = comments
+        .into_iter()
+        .map(|span| (span, span.of(text).trim_end().to_owned()));
+    let mut comments: Vec<(Span, String)> = comments.chain(inner_comments).collect();
+    comments.sort_by_key(|(span, _)| span.start);
     let has_tree = read.root.is_some() || !broken;
     let parsed = Parsed {
         ast: has_tree.then(|| Ast {
@@ -102,7 +126,11 @@ fn understood(file: FileId, text: &str) -> (Parsed, bool) {
         }),
         diagnostics: bounded(diagnostics),
     };
-    (parsed, broken)
+    Understood {
+        parsed,
+        is_broken: broken,
+        comments,
+    }
 }
 
 /// In the order of the text, and not more than anybody reads.

@@ -9,12 +9,14 @@
 //!
 //! What other YAML programs would read as something else is refused.
 
+use std::ops::Range;
+
 use super::Lower;
 use super::node::{Content, Node, Style};
 use super::scalar::Places;
 use crate::diag::{Code, Diagnostic, Span, shown};
 use crate::syntax::ast::{Expr, Kind, Name, Place};
-use crate::syntax::native;
+use crate::syntax::{native, scan};
 
 /// Units of numbers, to tell `5ms` from `7z`.
 pub(super) const UNITS: [&str; 10] = ["ns", "us", "µs", "ms", "s", "%", "B", "KiB", "MiB", "GiB"];
@@ -86,10 +88,20 @@ fn other_reading(text: &str) -> Option<(&'static str, Option<String>)> {
         Some(("an octal number", Some(format!("{sign}{digits}"))))
     } else if lower.starts_with("0x") || lower.starts_with("0o") {
         Some(("a number of another base", None))
-    } else if matches!(lower, ".inf" | "-.inf" | ".nan")
-        || lower
-            .strip_prefix('.')
-            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    } else if lower
+        .strip_prefix('+')
+        .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    {
+        let digits = text.trim_start_matches(['+', '0']);
+        let digits = if digits.is_empty() { "0" } else { digits };
+        let is_whole = digits.bytes().all(|b| b.is_ascii_digit());
+        Some(("a number", is_whole.then(|| digits.to_owned())))
+    } else if lower
+        .trim_start_matches(['+', '-'])
+        .strip_prefix('.')
+        .is_some_and(|rest| {
+            matches!(rest, "inf" | "nan") || rest.starts_with(|c: char| c.is_ascii_digit())
+        })
     {
         Some(("a floating-point number", None))
     } else {
@@ -280,6 +292,15 @@ impl Lower<'_> {
             Some(format!("={text}"))
         };
         let places = Places::new(original.as_deref().unwrap_or(value), style, span, self.text);
+        if let Some(hidden) = self.folded_comment(value, style, &places) {
+            self.refuse(hidden);
+            return None;
+        }
+        for comment in scan::comments(value) {
+            let place = places.of(Span::new(self.file, comment.start, comment.end));
+            let said = value.get(comment).unwrap_or("").to_owned();
+            self.inner_comments.push((place, said));
+        }
         let (expr, mut found) = native::parse_expression(self.file, value);
         let Some(mut expr) = expr else {
             self.broken = true;
@@ -293,6 +314,27 @@ impl Lower<'_> {
         places.settle(&mut expr);
         self.told(&mut found, &places);
         Some(expr)
+    }
+
+    /// What is said of a comment that takes in the next line: YAML has joined the
+    /// lines of this value, and a comment of the language ends with its line.
+    fn folded_comment(&self, value: &str, style: Style, places: &Places) -> Option<Diagnostic> {
+        if style == Style::Literal {
+            return None;
+        }
+        let place = |comment: Range<usize>| {
+            let place = places.of(Span::new(self.file, comment.start, comment.end));
+            let (line, rest) = place.of(self.text).split_once(['\n', '\r'])?;
+            let start = place.start as usize;
+            let line = Span::new(self.file, start, start + line.trim_end().len());
+            (!rest.trim().is_empty()).then_some(line)
+        };
+        let comment = scan::comments(value).into_iter().find_map(place)?;
+        Some(
+            Diagnostic::new(Code::E0128, "in a folded value a `#` hides what follows")
+                .label(comment, "the lines below are a part of this comment")
+                .help("delete the comment, or write the expression below `|`, which keeps lines"),
+        )
     }
 
     /// Takes over what was found in a value.
