@@ -240,7 +240,7 @@ fn the_original_stays_and_names_tell_the_form() {
     // Characters that YAML does not have are carried over as escapes.
     let odd = GOOD.replacen(
         "language 1\n",
-        "language 1\nconst odd = \"a\u{FFFE}\u{FFFF}b\"\n",
+        "language 1\n# \u{FFFE}x\nconst odd = \"a\u{FFFE}\u{FFFF}b\"\n",
         1,
     );
     assert!(odd.contains('\u{FFFE}'), "{odd}");
@@ -248,6 +248,7 @@ fn the_original_stays_and_names_tell_the_form() {
         .run_with(&["translate", "--to", "yaml", "-"], &odd)
         .done();
     assert!(yaml.contains("\\ufffe\\uffff"), "{yaml}");
+    assert!(yaml.contains("# \u{FFFD}x\n"), "{yaml}");
 }
 
 #[test]

@@ -116,9 +116,14 @@ fn rules_together(block: &Block) -> Block {
 /// When a statement has no YAML form.
 pub fn print(ast: &Ast, comments: &[Comment]) -> Result<String, Untranslatable> {
     let ast = grouped(ast);
+    let mut comments = comments.to_vec();
+    for comment in &mut comments {
+        // Two characters of comments do not exist in YAML.
+        comment.text = comment.text.replace(['\u{FFFE}', '\u{FFFF}'], "\u{FFFD}");
+    }
     let mut printer = Printer {
         out: String::new(),
-        comments: Pending::new(comments),
+        comments: Pending::new(&comments),
         constants: HashSet::new(),
     };
     for statement in &ast.statements {
