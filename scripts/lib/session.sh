@@ -84,7 +84,7 @@ say "An edit takes effect while everything runs: compilers become normal work"
 was=$(tier_of "$compiler")
 cp "$policy/policy.edict" /tmp/before.edict
 # The rule `compile` ends with this line.
-sed 's/^\( *or comm in build_drivers *\)-> batch/\1-> normal/' /tmp/before.edict >/tmp/after.edict
+sed -e 's/expect batch by compile$/expect normal by compile/' -e 's/^\( *or comm in build_drivers *\)-> batch/\1-> normal/' /tmp/before.edict >/tmp/after.edict
 printf '$ diff -u before after\n'
 diff -u /tmp/before.edict /tmp/after.edict | sed 1,2d
 lines=$(wc -l <"$log")
