@@ -84,10 +84,12 @@ say "An edit takes effect while everything runs: compilers become normal work"
 was=$(tier_of "$compiler")
 cp "$policy/policy.edict" /tmp/before.edict
 # The rule `compile` ends with this line.
-sed -e 's/expect batch by compile$/expect normal by compile/' -e 's/^\( *or comm in build_drivers *\)-> batch/\1-> normal/' /tmp/before.edict >/tmp/after.edict
+sed 's/^\( *or comm in build_drivers *\)-> batch/\1-> normal/' /tmp/before.edict >/tmp/after.edict
 printf '$ diff -u before after\n'
 diff -u /tmp/before.edict /tmp/after.edict | sed 1,2d
 lines=$(wc -l <"$log")
+# The policy's own tests say where the rule leads, and change in the same moment.
+sed -i 's/expect batch by compile$/expect normal by compile/' "$policy/tests.edict"
 cp /tmp/after.edict "$policy/policy.edict"
 within 10 "cc1plus moved from $was to normal" in_tier "$compiler" normal
 sed "1,${lines}d" "$log"
