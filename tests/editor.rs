@@ -93,6 +93,22 @@ fn pattern(regex: &str, scopes: &[(usize, &str)]) -> Value {
     json!({ "match": regex, "captures": groups })
 }
 
+/// A pattern with one scope.
+fn whole(regex: &str, scope: &str) -> Value {
+    pattern(regex, &[(0, scope)])
+}
+
+/// What is given a value.
+fn property(name: &str) -> Value {
+    pattern(
+        &format!("\\b({name})\\s*(=)(?:\\s|$)"),
+        &[
+            (1, "support.type.property-name"),
+            (2, "keyword.operator.assignment"),
+        ],
+    )
+}
+
 fn grammar() -> Value {
     let declaring = declaring();
     let with_name: Vec<&String> = declaring
@@ -105,12 +121,12 @@ fn grammar() -> Value {
         "begin": "\"",
         "end": "\"|$",
         "patterns": [
-            pattern("\\\\(?:[\"\\\\nt]|u\\{[0-9A-Fa-f]{1,6}\\})", &[(0, "constant.character.escape")]),
-            pattern("\\\\.", &[(0, "invalid.illegal.escape")]),
+            whole("\\\\(?:[\"\\\\nt]|u\\{[0-9A-Fa-f]{1,6}\\})", "constant.character.escape"),
+            whole("\\\\.", "invalid.illegal.escape"),
         ],
     });
     let patterns = vec![
-        pattern("#.*$", &[(0, "comment.line.number-sign")]),
+        whole("#.*$", "comment.line.number-sign"),
         text,
         pattern(
             &format!("(->)\\s*({NAME})"),
@@ -146,21 +162,9 @@ fn grammar() -> Value {
             &format!("\\b({NAME})\\s*(:)"),
             &[(1, "entity.name.label"), (2, "punctuation.separator.label")],
         ),
-        pattern(
-            &format!("\\b({NAME}\\.{NAME})\\s*(=)(?:\\s|$)"),
-            &[
-                (1, "support.type.property-name"),
-                (2, "keyword.operator.assignment"),
-            ],
-        ),
-        pattern(&any(&attributes()), &[(0, "support.variable")]),
-        pattern(
-            &format!("\\b({NAME})\\s*(=)(?:\\s|$)"),
-            &[
-                (1, "support.type.property-name"),
-                (2, "keyword.operator.assignment"),
-            ],
-        ),
+        property(&format!("{NAME}\\.{NAME}")),
+        whole(&any(&attributes()), "support.variable"),
+        property(NAME),
         pattern(
             &format!("\\b({NAME})(\\()"),
             &[
@@ -169,24 +173,24 @@ fn grammar() -> Value {
             ],
         ),
         // A name with a `-` or a `.` holds no keyword.
-        pattern(
+        whole(
             "\\b[A-Za-z_][A-Za-z0-9_]*(?:[-.][A-Za-z0-9_]+)+",
-            &[(0, "variable.other")],
+            "variable.other",
         ),
-        pattern(&any(COMPARING), &[(0, "keyword.operator.comparison")]),
-        pattern(&any(LOGICAL), &[(0, "keyword.operator.logical")]),
-        pattern(&any(CONTROL), &[(0, "keyword.control")]),
-        pattern(&any(TRUTHS), &[(0, "constant.language")]),
-        pattern(&any(&declaring), &[(0, "storage.type")]),
-        pattern("\\b[A-Za-z_][A-Za-z0-9_]*", &[(0, "variable.other")]),
+        whole(&any(COMPARING), "keyword.operator.comparison"),
+        whole(&any(LOGICAL), "keyword.operator.logical"),
+        whole(&any(CONTROL), "keyword.control"),
+        whole(&any(TRUTHS), "constant.language"),
+        whole(&any(&declaring), "storage.type"),
+        whole("\\b[A-Za-z_][A-Za-z0-9_]*", "variable.other"),
         pattern(
             &format!("[0-9][0-9_]*(%|(?:{})\\b)?", units().join("|")),
             &[(0, "constant.numeric"), (1, "keyword.other.unit")],
         ),
-        pattern("==|!=|<=|>=|<|>", &[(0, "keyword.operator.comparison")]),
-        pattern("\\.\\.|[-+*/]", &[(0, "keyword.operator.arithmetic")]),
-        pattern("=", &[(0, "keyword.operator.assignment")]),
-        pattern("[{}()\\[\\],]", &[(0, "punctuation.section")]),
+        whole("==|!=|<=|>=|<|>", "keyword.operator.comparison"),
+        whole("\\.\\.|[-+*/]", "keyword.operator.arithmetic"),
+        whole("=", "keyword.operator.assignment"),
+        whole("[{}()\\[\\],]", "punctuation.section"),
     ];
     json!({
         "$schema": "https://raw.githubusercontent.com/martinring/tmlanguage/master/tmlanguage.json",

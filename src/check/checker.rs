@@ -8,7 +8,7 @@ use super::limits::MOST_TIERS;
 use super::lines::LineNumbers;
 use super::others::Head;
 use super::policy::{Model, Policy, Rule, Tier};
-use super::rules::{self, Groups, MOST_GROUPS, Rules};
+use super::rules::{self, Groups, MOST_GROUPS, Rules, Walk};
 use super::schema;
 use super::scope::{self, Scope};
 use super::sink::Sink;
@@ -330,13 +330,13 @@ impl<'a> Checker<'a> {
         let blocks = self.blocks.get("rules").cloned().unwrap_or_default();
         let mut typed: Option<Rules> = None;
         for block in blocks {
-            let rules = rules::rules(block, lines, &groups, names, scope, sink);
-            typed.get_or_insert(rules);
+            let walk = Walk::new(lines, &groups, names, scope, sink);
+            typed.get_or_insert(walk.policy(block));
         }
         let typed = typed.unwrap_or_default();
         for (name, block) in &groups {
             if some && !typed.placed.contains(*name) {
-                rules::examine(block, lines, &groups, names, scope, sink);
+                Walk::new(lines, &groups, names, scope, sink).unplaced(block);
             }
         }
         typed.complain_of_reach(names, sink);

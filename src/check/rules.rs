@@ -69,64 +69,8 @@ pub(super) struct Walk<'a, 'c> {
     last: Option<Span>,
 }
 
-/// Types the rules of a policy, groups and all.
-pub(super) fn rules<'a>(
-    block: &'a Block,
-    lines: &mut LineNumbers<'a>,
-    groups: &Groups<'a>,
-    tiers: &[&'a str],
-    scope: &mut Scope,
-    sink: &mut Sink,
-) -> Rules {
-    let mut walk = Walk::new(lines, groups, tiers, scope, sink);
-    walk.statements(block);
-    match (walk.otherwise, walk.last) {
-        (None, last) => walk.sink.push(
-            Diagnostic::new(Code::E0209, "the rules have no `otherwise`")
-                .label(
-                    last.unwrap_or(block.head()),
-                    if last.is_some() {
-                        "this is the last rule, and it does not match every task"
-                    } else {
-                        "has no rules"
-                    },
-                )
-                .help("end the rules with `otherwise -> TIER`"),
-        ),
-        (Some(at), Some(last)) if at != last && !walk.second => walk.sink.push(
-            Diagnostic::new(Code::E0210, "`otherwise` is not the last rule")
-                .label(at, "takes every task")
-                .label(last, "so this is never reached")
-                .help("move `otherwise` to the end"),
-        ),
-        _ => {}
-    }
-    walk.finish()
-}
-
-/// Types the rules of a group that nothing places, to find what is wrong in them.
-pub(super) fn examine<'a>(
-    block: &'a Block,
-    lines: &mut LineNumbers<'a>,
-    groups: &Groups<'a>,
-    tiers: &[&'a str],
-    scope: &mut Scope,
-    sink: &mut Sink,
-) -> Rules {
-    // It is not in the tables of the classifier.
-    let budget = std::mem::take(&mut scope.budget);
-    let mut walk = Walk::new(lines, groups, tiers, scope, sink);
-    if let Some(name) = block.titles.first() {
-        walk.open.push(name.text());
-    }
-    walk.statements(block);
-    let rules = walk.finish();
-    scope.budget = budget;
-    rules
-}
-
 impl<'a, 'c> Walk<'a, 'c> {
-    fn new(
+    pub(super) fn new(
         lines: &'c mut LineNumbers<'a>,
         groups: &'c Groups<'a>,
         tiers: &'c [&'a str],
@@ -149,6 +93,45 @@ impl<'a, 'c> Walk<'a, 'c> {
             second: false,
             last: None,
         }
+    }
+
+    /// Types the rules of a policy, groups and all.
+    pub(super) fn policy(mut self, block: &'a Block) -> Rules {
+        self.statements(block);
+        match (self.otherwise, self.last) {
+            (None, last) => self.sink.push(
+                Diagnostic::new(Code::E0209, "the rules have no `otherwise`")
+                    .label(
+                        last.unwrap_or(block.head()),
+                        if last.is_some() {
+                            "this is the last rule, and it does not match every task"
+                        } else {
+                            "has no rules"
+                        },
+                    )
+                    .help("end the rules with `otherwise -> TIER`"),
+            ),
+            (Some(at), Some(last)) if at != last && !self.second => self.sink.push(
+                Diagnostic::new(Code::E0210, "`otherwise` is not the last rule")
+                    .label(at, "takes every task")
+                    .label(last, "so this is never reached")
+                    .help("move `otherwise` to the end"),
+            ),
+            _ => {}
+        }
+        self.finish()
+    }
+
+    /// Types the rules of a group that nothing places, to find what is wrong in
+    /// them.
+    pub(super) fn unplaced(mut self, block: &'a Block) {
+        // It is not in the tables of the classifier.
+        let budget = std::mem::take(&mut self.scope.budget);
+        if let Some(name) = block.titles.first() {
+            self.open.push(name.text());
+        }
+        self.statements(block);
+        self.scope.budget = budget;
     }
 
     fn finish(mut self) -> Rules {

@@ -1,17 +1,16 @@
 //! `edict fmt`: the house style.
 //!
 //! The layout is [`crate::syntax::fmt`]; this is what is around it: which files,
-//! how they are read, and how one is replaced so that nobody ever sees half of it,
-//! a watching `edict run` least of all.
+//! how they are read, and what is said of them.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::save::exchange;
 use super::unified::unified;
 use super::{Exit, Format, Terminal, policy};
 use crate::diag::{self, Code, Diagnostic, FileId, RenderOptions, Severity, visible};
@@ -141,7 +140,7 @@ impl Run<'_> {
         };
         let mut about = json!({ "path": &name, "changed": text != out });
         if !self.told(&name, &text, &out, &mut about) && text != out {
-            match replace(path, &text, &out) {
+            match exchange(path, text.as_bytes(), out.as_bytes()) {
                 Ok(()) => {
                     if self.terminal.format() == Format::Human {
                         let done = self.terminal.green("formatted");
@@ -317,42 +316,4 @@ fn decode(name: &str, bytes: Vec<u8>) -> Result<String, Diagnostic> {
         let message = format!("`{name}` is not UTF-8 text, from the byte at offset {at} on");
         Diagnostic::new(Code::E0007, message).help("write the policy as UTF-8")
     })
-}
-
-/// Puts `new` in the place of a file that holds `old`: beside it first, and then
-/// by one rename. A symbolic link stays one.
-fn replace(path: &Path, old: &str, new: &str) -> io::Result<()> {
-    let path = fs::canonicalize(path)?;
-    let meta = fs::metadata(&path)?;
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = directory.join(format!(".{name}.{}.tmp", std::process::id()));
-    let written = write_beside(&beside, &meta, new).and_then(|()| {
-        if fs::read(&path)? != old.as_bytes() {
-            return Err(io::Error::other("it changed meanwhile"));
-        }
-        fs::rename(&beside, &path)
-    });
-    if written.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    written?;
-    // The rename is done; that it survives a loss of power is as good as it gets.
-    let _ = File::open(directory).and_then(|directory| directory.sync_all());
-    Ok(())
-}
-
-fn write_beside(path: &Path, meta: &fs::Metadata, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    let made = file.metadata()?;
-    if (made.uid(), made.gid()) != (meta.uid(), meta.gid()) {
-        fchown(&file, Some(meta.uid()), Some(meta.gid()))?;
-    }
-    file.set_permissions(meta.permissions())?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
 }

@@ -79,6 +79,20 @@ impl Statement {
             Self::Expect(expect) => expect.place.0,
         }
     }
+
+    /// Where its last part stands. Its own place may reach further, over the
+    /// blanks and the comment behind it.
+    pub fn last(&self) -> Span {
+        match self {
+            Self::Block(block) => block.place.0,
+            Self::Definition(definition) => definition.value.span(),
+            Self::Field(field) => field.value.span(),
+            Self::Rule(rule) => rule.within.as_ref().unwrap_or(&rule.target).span(),
+            Self::Directive(directive) => directive.value.span(),
+            Self::Use(named) => named.name.span(),
+            Self::Expect(expect) => expect.by.as_ref().unwrap_or(&expect.tier).span(),
+        }
+    }
 }
 
 /// What stands between the word and the brace of a block.

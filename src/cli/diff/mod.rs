@@ -16,8 +16,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::policy::{self, Built, count, title};
+use super::terminal::Align;
 use super::{Exit, Format, Terminal, complain, fail};
-use crate::check::Policy;
+use crate::check::{Policy, RuleId};
 use crate::diag::{Code, Diagnostic, FileId, Files, Span, shown, visible};
 use crate::hooks::snapshot::{Malformed, Snapshot};
 use moves::Moves;
@@ -54,6 +55,62 @@ pub(super) struct DiffArgs {
     /// Exit with 2 if the policies differ
     #[arg(long)]
     exit_code: bool,
+}
+
+/// From which tier tasks go to which, and the rules that decide so. Tiers are
+/// matched by name, so that is what is kept.
+struct Step {
+    from: String,
+    to: String,
+    old_rule: String,
+    new_rule: String,
+}
+
+impl Step {
+    /// The heads of [`Step::cells`].
+    const HEAD: [(&'static str, Align); 4] = [
+        ("from", Align::Left),
+        ("to", Align::Left),
+        ("old rule", Align::Left),
+        ("new rule", Align::Left),
+    ];
+
+    fn between((old, old_rule): (&Policy, RuleId), (new, new_rule): (&Policy, RuleId)) -> Self {
+        let decided = |policy: &Policy, rule: RuleId| {
+            let rule = policy.rules().get(usize::from(rule.0));
+            let tier = rule.and_then(|rule| policy.tier(rule.tier));
+            (
+                rule.map_or(String::new(), |rule| rule.name.clone()),
+                tier.map_or(String::new(), |tier| tier.name.clone()),
+            )
+        };
+        let (old_rule, from) = decided(old, old_rule);
+        let (new_rule, to) = decided(new, new_rule);
+        Self {
+            from,
+            to,
+            old_rule,
+            new_rule,
+        }
+    }
+
+    fn cells(&self) -> [String; 4] {
+        [&self.from, &self.to, &self.old_rule, &self.new_rule].map(String::clone)
+    }
+
+    /// As an object, with what else is known.
+    fn document(&self, more: Value) -> Value {
+        let mut document = json!({
+            "from": self.from,
+            "to": self.to,
+            "old_rule": self.old_rule,
+            "new_rule": self.new_rule,
+        });
+        if let (Some(fields), Value::Object(more)) = (document.as_object_mut(), more) {
+            fields.extend(more);
+        }
+        document
+    }
 }
 
 /// Largest snapshot that is read, in bytes: a quarter of a million tasks.

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::check::{Attribute, Policy, RuleId, TierId};
+use super::Step;
+use crate::check::{Attribute, Policy, RuleId};
 use crate::cli::policy::count;
 use crate::cli::terminal::{Align, table};
 use crate::cli::{Format, Terminal};
 use crate::diag::visible;
-use crate::eval::{Verdict, evaluate};
+use crate::eval::evaluate;
 use crate::hooks::snapshot::{Sampled, Snapshot};
 
 /// As many tasks are named for each move.
@@ -26,10 +27,7 @@ pub(super) struct Moves {
 
 /// Tasks that would move from one tier to another, by one pair of rules.
 struct Move {
-    from: String,
-    to: String,
-    old_rule: String,
-    new_rule: String,
+    step: Step,
     tasks: usize,
     runtime: u64,
     /// The tasks with the most CPU time.
@@ -44,34 +42,23 @@ struct Example {
 
 impl Moves {
     pub(super) fn between(old: &Policy, new: &Policy, snapshot: &Snapshot) -> Self {
-        let mut all: BTreeMap<(TierId, RuleId, TierId, RuleId), Move> = BTreeMap::new();
+        let mut all: BTreeMap<(RuleId, RuleId), Move> = BTreeMap::new();
         // Without a window there is only the time of their whole lives.
         let runtime = |task: &Sampled| match snapshot.window_ns {
             0 => task.runtime_ns,
             _ => task.window_runtime_ns,
         };
-        let tier = |policy: &Policy, verdict: Verdict| {
-            let tier = policy.tier(verdict.tier);
-            tier.map_or(String::new(), |tier| tier.name.clone())
-        };
-        let rule = |policy: &Policy, verdict: Verdict| {
-            let rule = policy.rules().get(usize::from(verdict.rule.0));
-            rule.map_or(String::new(), |rule| rule.name.clone())
-        };
         for sampled in &snapshot.tasks {
             let task = snapshot.whole(sampled);
             let (before, after) = (evaluate(old, &task), evaluate(new, &task));
-            let (from, to) = (tier(old, before), tier(new, after));
-            if from == to {
+            let tier = |policy: &Policy, id| policy.tier(id).map(|tier| tier.name.clone());
+            if tier(old, before.tier) == tier(new, after.tier) {
                 continue;
             }
             let entry = all
-                .entry((before.tier, before.rule, after.tier, after.rule))
+                .entry((before.rule, after.rule))
                 .or_insert_with(|| Move {
-                    from,
-                    to,
-                    old_rule: rule(old, before),
-                    new_rule: rule(new, after),
+                    step: Step::between((old, before.rule), (new, after.rule)),
                     tasks: 0,
                     runtime: 0,
                     examples: Vec::new(),
@@ -130,16 +117,12 @@ impl Moves {
                     .iter()
                     .map(|example| json!({ "pid": example.pid, "comm": example.comm }))
                     .collect();
-                json!({
-                    "from": one.from,
-                    "to": one.to,
-                    "old_rule": one.old_rule,
-                    "new_rule": one.new_rule,
+                one.step.document(json!({
                     "tasks": one.tasks,
                     "runtime_ns": one.runtime,
                     "share": self.share(one.runtime),
                     "examples": examples,
-                })
+                }))
             })
             .collect()
     }
@@ -172,27 +155,20 @@ impl Moves {
                     .iter()
                     .map(|example| format!("{} ({})", visible(&example.comm), example.pid))
                     .collect();
-                vec![
-                    one.from.clone(),
-                    one.to.clone(),
-                    one.old_rule.clone(),
-                    one.new_rule.clone(),
+                let more = [
                     one.tasks.to_string(),
                     percent(one.runtime),
                     examples.join(", "),
-                ]
+                ];
+                one.step.cells().into_iter().chain(more).collect()
             })
             .collect();
-        let head = [
-            ("from", Align::Left),
-            ("to", Align::Left),
-            ("old rule", Align::Left),
-            ("new rule", Align::Left),
+        let more = [
             ("tasks", Align::Right),
             ("cpu", Align::Right),
             ("such as", Align::Left),
         ];
-        out.push_str(&table(&head, &rows));
+        out.push_str(&table(&[&Step::HEAD[..], &more].concat(), &rows));
         out
     }
 }

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::check::{Difference, Policy, RuleId, differences, task_text};
+use super::Step;
+use crate::check::{Difference, Policy, differences, task_text};
 use crate::cli::describe::{quoted, value_json};
 use crate::cli::terminal::{Align, table};
 use crate::cli::{Format, Terminal};
@@ -28,36 +29,20 @@ pub(super) struct Witnesses {
 struct Witness {
     task: String,
     attributes: Map<String, Value>,
-    from: String,
-    to: String,
-    old_rule: String,
-    new_rule: String,
+    step: Step,
 }
 
 impl Witnesses {
     pub(super) fn between(old: &Policy, new: &Policy) -> Self {
         let found = differences(old, new, MOST);
-        let decided = |policy: &Policy, rule: RuleId| {
-            let rule = policy.rules().get(usize::from(rule.0));
-            let tier = rule.and_then(|rule| policy.tier(rule.tier));
-            (
-                rule.map_or(String::new(), |rule| rule.name.clone()),
-                tier.map_or(String::new(), |tier| tier.name.clone()),
-            )
-        };
         let witness = |difference: Difference| {
-            let (old_rule, from) = decided(old, difference.old_rule);
-            let (new_rule, to) = decided(new, difference.new_rule);
             let values = difference.values.iter();
             Witness {
                 task: task_text(&difference.values),
                 attributes: values
                     .map(|(attribute, value)| (attribute.to_string(), value_json(value)))
                     .collect(),
-                from,
-                to,
-                old_rule,
-                new_rule,
+                step: Step::between((old, difference.old_rule), (new, difference.new_rule)),
             }
         };
         Self {
@@ -79,14 +64,10 @@ impl Witnesses {
         self.all
             .iter()
             .map(|one| {
-                json!({
+                one.step.document(json!({
                     "task": one.task,
                     "attributes": one.attributes,
-                    "from": one.from,
-                    "to": one.to,
-                    "old_rule": one.old_rule,
-                    "new_rule": one.new_rule,
-                })
+                }))
             })
             .collect()
     }
@@ -103,23 +84,12 @@ impl Witnesses {
                         "" => "--task ''".to_owned(),
                         task => format!("--task {}", quoted(task)),
                     };
-                    vec![
-                        one.from.clone(),
-                        one.to.clone(),
-                        one.old_rule.clone(),
-                        one.new_rule.clone(),
-                        visible(&task).into_owned(),
-                    ]
+                    let task = visible(&task).into_owned();
+                    one.step.cells().into_iter().chain([task]).collect()
                 })
                 .collect();
-            let head = [
-                ("from", Align::Left),
-                ("to", Align::Left),
-                ("old rule", Align::Left),
-                ("new rule", Align::Left),
-                ("such as", Align::Left),
-            ];
-            out.push_str(&table(&head, &rows));
+            let such_as = ("such as", Align::Left);
+            out.push_str(&table(&[&Step::HEAD[..], &[such_as]].concat(), &rows));
             if terminal.format() == Format::Human {
                 out.push_str(&self.summary());
             }
@@ -134,7 +104,7 @@ impl Witnesses {
     fn summary(&self) -> String {
         let mut pairs: BTreeMap<(&str, &str), usize> = BTreeMap::new();
         for one in &self.all {
-            *pairs.entry((&one.from, &one.to)).or_default() += 1;
+            *pairs.entry((&one.step.from, &one.step.to)).or_default() += 1;
         }
         if self.all.len() < 8 {
             return String::new();

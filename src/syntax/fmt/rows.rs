@@ -26,16 +26,8 @@ pub(super) fn file(ast: &Ast, text: &str) -> Vec<Line> {
 
 /// Offsets of a statement, without blanks and comments at its end.
 fn extent(statement: &Statement) -> (usize, usize) {
-    let last = match statement {
-        Statement::Block(block) => block.place.0,
-        Statement::Definition(definition) => definition.value.span(),
-        Statement::Field(field) => field.value.span(),
-        Statement::Rule(rule) => rule.within.as_ref().unwrap_or(&rule.target).span(),
-        Statement::Directive(directive) => directive.value.span(),
-        Statement::Use(named) => named.name.span(),
-        Statement::Expect(expect) => expect.by.as_ref().unwrap_or(&expect.tier).span(),
-    };
-    (statement.span().start as usize, last.end as usize)
+    let (start, end) = (statement.span().start, statement.last().end);
+    (start as usize, end as usize)
 }
 
 impl<'a> Source<'a> {

@@ -114,23 +114,8 @@ pub(super) fn lead(statement: &Statement) -> u32 {
         {
             definition.place.0.start
         }
-        other => end(other),
+        other => other.last().end,
     }
-}
-
-/// Where the last word of a statement ends. Its place may reach further, over the
-/// comment behind it.
-pub(super) fn end(statement: &Statement) -> u32 {
-    let span = match statement {
-        Statement::Block(block) => block.place.0,
-        Statement::Definition(definition) => definition.value.span(),
-        Statement::Field(field) => field.value.span(),
-        Statement::Rule(rule) => rule.within.as_ref().unwrap_or(&rule.target).span(),
-        Statement::Directive(directive) => directive.value.span(),
-        Statement::Use(named) => named.name.span(),
-        Statement::Expect(expect) => expect.by.as_ref().unwrap_or(&expect.tier).span(),
-    };
-    span.end
 }
 
 /// The comments of a text in either form, in the order of the text.
@@ -244,7 +229,7 @@ impl Native {
                 self.line(depth, text.trim_end());
             }
         }
-        self.comments.behind(end(statement), &mut self.out);
+        self.comments.behind(statement.last().end, &mut self.out);
     }
 
     /// A set with comments between its members.

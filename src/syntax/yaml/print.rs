@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use super::comments::{Comment, Pending, end, lead};
+use super::comments::{Comment, Pending, lead};
 use super::keys::TEXT_FIELDS;
 use super::scalars::{self, WIDTH};
 use crate::diag::Span;
@@ -178,7 +178,7 @@ impl Printer {
     }
 
     pub(super) fn comment_behind(&mut self, statement: &Statement) {
-        self.comments.behind(end(statement), &mut self.out);
+        self.comments.behind(statement.last().end, &mut self.out);
     }
 
     fn section(&mut self, key: &str, group: &[Statement]) -> Printed {
