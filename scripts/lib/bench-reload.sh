@@ -55,6 +55,7 @@ while [ $edit -le $edits ]; do
     done
     edit=$((edit + 1))
 done
+# Without hackbench there was no load, and nothing to end.
 kill $load 2>/dev/null || :
 
 # Milliseconds, whatever unit the log has.

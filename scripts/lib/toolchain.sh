@@ -9,8 +9,12 @@ version_at_least() {
     [[ $(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n1) == "$2" ]]
 }
 
+# The version of rustc; nothing where there is none, or where rustup has no toolchain behind its name yet.
 _rust_version() {
-    rustc --version 2>/dev/null | awk '{print $2}'
+    local said
+    if said=$(rustc --version 2>/dev/null); then
+        awk '{print $2}' <<<"$said"
+    fi
 }
 
 # need_rust: a rustc new enough, from what is there, or from the distribution's rustup, or with directions.
@@ -19,7 +23,7 @@ need_rust() {
     if ! have cargo && [[ -x ${CARGO_HOME:-${HOME:-}/.cargo}/bin/cargo ]]; then
         export PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
     fi
-    version=$(_rust_version || true)
+    version=$(_rust_version)
     if [[ -n $version ]] && have cargo && version_at_least "${version%%-*}" "$RUST_MINIMUM"; then
         log "rustc $version"
         return
@@ -36,7 +40,7 @@ need_rust() {
         die "edict needs rustc >= $RUST_MINIMUM, found ${version:-none}; install it as https://rustup.rs says, then run this again"
     fi
     hash -r
-    version=$(_rust_version || true)
+    version=$(_rust_version)
     if [[ -z $version ]] || ! version_at_least "${version%%-*}" "$RUST_MINIMUM"; then
         die "rustup left rustc ${version:-missing}; edict needs >= $RUST_MINIMUM (is an older rustc first in PATH?)"
     fi
