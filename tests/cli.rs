@@ -10,6 +10,8 @@
     reason = "a test that cannot go on has failed"
 )]
 
+#[path = "cli/codes.rs"]
+mod codes;
 #[path = "cli/edict.rs"]
 mod edict;
 #[path = "cli/input.rs"]
@@ -33,6 +35,7 @@ const VERBS: &[&str] = &[
     "eval",
     "plan",
     "translate",
+    "schema",
     "diff",
     "snapshot",
     "new",
@@ -253,6 +256,8 @@ rules {
   linkers: when comm ends with "-ld" or comm contains "lld"                -> b
   ninja:   when cmdline like "*/ninja *"                                   -> b
   units:   when unit matches "^user@[0-9]+[.]service$"                     -> a
+  python:  when cmdline matches "\\bpython3? -m (pytest|unittest)\\b"      -> b
+  tools:   when exe starts with { "/opt/a/", "/opt/b/" }                   -> b
   short:   when runtime_avg in 1ms..2500us and not (comm like "kworker*")  -> a
   busy:    when cpu_util > 80% or psi.cpu in 10%..30%                      -> b
   people:  when uid in { 0, 1000..1999 } and user != "root"                -> a

@@ -16,13 +16,20 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use edict::diag::{Format, RenderOptions, render};
+use edict::agent::lock::LockError;
+use edict::agent::refusals;
+use edict::diag::{Diagnostic, Format, RenderOptions, render};
 use edict::live::LiveError;
 
-fn golden(name: &str, error: &LiveError) {
+fn golden(name: &str, error: &Diagnostic) {
     let mut text = String::new();
     for format in [Format::Human, Format::Plain, Format::Json] {
-        text += &render(&[error.diagnostic()], &(), format, RenderOptions::default());
+        text += &render(
+            std::slice::from_ref(error),
+            &(),
+            format,
+            RenderOptions::default(),
+        );
         text += "\n";
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/environment/{name}.txt"));
@@ -52,8 +59,28 @@ fn every_refusal_has_a_code_and_a_cure() {
         ("refused", refused()),
     ] {
         assert!(!error.cure().is_empty());
-        golden(name, &error);
+        golden(name, &error.diagnostic());
     }
+}
+
+#[test]
+fn what_the_agent_refuses_has_a_code_and_a_cure() {
+    let locked = |error| refusals::locked(&error);
+    let held = locked(LockError::Held { pid: Some(4711) }).unwrap();
+    golden("running-already", &held);
+    golden(
+        "ejected",
+        &refusals::ejected("runnable task stall (cc1[\u{1b}7] failed to run for 30.1s)"),
+    );
+    golden(
+        "needs-restart",
+        &refusals::needs_restart(&["`policy.watchdog`".to_owned()]),
+    );
+    let foreign = LockError::Foreign {
+        directory: "/run/edict".into(),
+        owner: 1000,
+    };
+    assert_eq!(locked(foreign), None);
 }
 
 /// Why the refusals cannot be provoked here, if so.

@@ -8,10 +8,11 @@ use serde_json::{Map, Value, json};
 use super::owner::changed_files;
 use super::pack::Compiled;
 use super::protocol::Response;
+use super::refusals::needs_restart;
 use super::report::{Cached, RuleStatus, Status, Step, TierStatus, Why};
 use super::scheduler::Scheduler;
 use crate::check::{ATTRIBUTES, RuleId, TierId};
-use crate::diag::{Code, Diagnostic, Files};
+use crate::diag::{Diagnostic, Files};
 use crate::eval::{Task, explain};
 use crate::live::{Ejection, Inspection, Statistics, TierStatistics};
 use crate::reload::{Engine, Rejection, changes};
@@ -304,15 +305,6 @@ impl<S: Scheduler> InForce<S> {
             }
         }
     }
-}
-
-fn needs_restart(fields: &[String]) -> Diagnostic {
-    let fields = fields.join(", ");
-    Diagnostic::new(
-        Code::E0613,
-        format!("the edit changes {fields}, which needs a restart"),
-    )
-    .help("take the change back; or start edict with `--allow-restart`, which detaches and attaches for it")
 }
 
 fn refused(diagnostic: &Diagnostic) -> Rejection {

@@ -20,6 +20,7 @@ pub mod lock;
 mod owner;
 mod pack;
 pub mod protocol;
+pub mod refusals;
 pub mod report;
 mod scheduler;
 mod signals;

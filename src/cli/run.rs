@@ -86,6 +86,7 @@ mod with {
     use super::{Backend, Exit, How, RunArgs, Terminal};
     use crate::agent::lock::{Lock, LockError};
     use crate::agent::protocol::Response;
+    use crate::agent::refusals;
     use crate::agent::socket::{Deadlines, Server};
     use crate::agent::{
         Agent, Compiled, Ended, Ending, Event, InKernel, Outbox, Settings, Signals, attached_line,
@@ -94,7 +95,7 @@ mod with {
     use crate::cli::policy::is_stdin;
     use crate::cli::status::picture;
     use crate::cli::{Format, complain, fail, refuse};
-    use crate::diag::{Code, Diagnostic, visible};
+    use crate::diag::{Code, Diagnostic};
     use crate::hooks::classify::FileSystems;
     use crate::live::{self, LiveError, LoadOptions, Loaded, Probe, Verdict};
     use crate::reload::Pace;
@@ -210,8 +211,8 @@ mod with {
             server.finish(Duration::from_millis(200));
         }
         if let Ending::Ejected(reason) = ending {
-            let reason = visible(&reason);
-            error!("ejected by the kernel, whose own scheduler has taken over: {reason} (E0607)");
+            let ejected = refusals::ejected(&reason);
+            error!("{} ({})", ejected.message, ejected.code);
             return Err(Exit::Refused);
         }
         match detached {
@@ -281,15 +282,9 @@ mod with {
     }
 
     fn locked(terminal: &Terminal, error: &LockError) -> Exit {
-        match error {
-            LockError::Held { .. } => refuse(
-                terminal,
-                Diagnostic::new(Code::E0608, error.to_string())
-                    .help("`edict status` asks it, `edict stop` ends it"),
-            ),
-            LockError::Foreign { .. } | LockError::Io { .. } => {
-                fail(terminal, &error.to_string(), None)
-            }
+        match refusals::locked(error) {
+            Some(diagnostic) => refuse(terminal, diagnostic),
+            None => fail(terminal, &error.to_string(), None),
         }
     }
 

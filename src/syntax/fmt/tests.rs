@@ -30,3 +30,34 @@ fn a_changed_policy_or_comment_is_refused() {
         assert_eq!(verdict(out), changed("the comments"), "{out}");
     }
 }
+
+/// It cannot be made to happen from outside, or it would be mended.
+#[test]
+fn the_refusal_is_said_in_every_format() {
+    use crate::diag::{Format, RenderOptions, render};
+    let text = "tier a { }\n";
+    let ast = parse(FileId(0), text).ast.expect("a tree");
+    let refusal = [*verify(FileId(0), text, &ast, "").expect_err("it is lost")];
+    let says = |format| render(&refusal, &(), format, RenderOptions::default());
+    assert_eq!(
+        says(Format::Human),
+        "  × formatting would change the policy; nothing was written              E0113\n\
+        \x20 help: this is a mistake in edict; please report it with the policy\n"
+    );
+    assert_eq!(
+        says(Format::Plain),
+        "error[E0113]: formatting would change the policy; nothing was written\n\
+        \x20 help: this is a mistake in edict; please report it with the policy\n"
+    );
+    let json: serde_json::Value = serde_json::from_str(&says(Format::Json)).expect("JSON");
+    assert_eq!(
+        json,
+        serde_json::json!([{
+            "code": "E0113",
+            "severity": "error",
+            "message": "formatting would change the policy; nothing was written",
+            "help": "this is a mistake in edict; please report it with the policy",
+            "labels": [],
+        }])
+    );
+}
