@@ -13,6 +13,7 @@
 )]
 
 #[path = "support/random.rs"]
+#[allow(dead_code, reason = "the fuzz targets use the rest")]
 mod random;
 #[path = "support/rng.rs"]
 mod rng;
@@ -22,7 +23,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use edict::check::{Attribute, Policy, Value, check_text};
+use edict::check::{ATTRIBUTES, Attribute, Policy, Type, Value, check_text};
 use edict::eval::{self, Residual, Task};
 use edict::image::{self, layout};
 use edict::plan::{self, AttributePlan, ClassId, Clause, Placement, Plan, Slot};
@@ -150,6 +151,58 @@ fn lowered(rules: &str) -> Plan {
 
 fn joined(count: usize, word: &str, one: impl Fn(usize) -> String) -> String {
     (0..count).map(one).collect::<Vec<_>>().join(word)
+}
+
+/// What the generator never asks, no comparison of two halves can find.
+#[test]
+fn random_policies_ask_every_attribute_everything() {
+    let mut rng = Rng::new(7);
+    for about in ATTRIBUTES {
+        let name = about.name;
+        let asked: Vec<String> = (0..2_000)
+            .map(|_| random::atom(&mut rng, about.attribute))
+            .collect();
+        let operators: &[&str] = match about.ty {
+            Type::Bool => &[],
+            Type::Text => &[
+                "== \"",
+                "!= \"",
+                "in { \"",
+                "in [a-z]",
+                "not in [a-z]",
+                "starts with \"",
+                "starts with { \"",
+                "ends with \"",
+                "ends with { \"",
+                "contains \"",
+                "contains { \"",
+                "like \"",
+                "like { \"",
+                "matches \"",
+                "matches { \"",
+            ],
+            _ => &[
+                "== ",
+                "!= ",
+                "< ",
+                "<= ",
+                "> ",
+                ">= ",
+                "in { ",
+                "not in { ",
+                "in [^{]*\\.\\.",
+                "not in [^{]*\\.\\.",
+            ],
+        };
+        for operator in operators {
+            let pattern = format!("^{} {}", regex::escape(name), operator.replace('{', "\\{"));
+            let pattern = regex::Regex::new(&pattern).unwrap();
+            assert!(asked.iter().any(|text| pattern.is_match(text)), "{pattern}");
+        }
+        let is_path = matches!(about.attribute, Attribute::Exe | Attribute::Cgroup);
+        let under = |text: &String| text.starts_with(&format!("{name} under "));
+        assert_eq!(asked.iter().any(under), is_path, "{name}");
+    }
 }
 
 #[test]

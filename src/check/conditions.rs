@@ -164,7 +164,7 @@ impl Conditions<'_> {
             | Operator::EndsWith
             | Operator::Contains
             | Operator::Like
-            | Operator::Matches => Cond::Test(self.part(attribute, operator, right)?, span),
+            | Operator::Matches => self.part(attribute, operator, right, span)?,
             _ => Cond::Test(self.compare(attribute, operator, right)?, span),
         };
         Some(match operator {

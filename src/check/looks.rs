@@ -12,19 +12,27 @@ use unicode_security::confusable_detection::skeleton;
 
 use super::sink::Sink;
 use crate::diag::{Code, Diagnostic, Files, Span};
-use crate::syntax::Ast;
 use crate::syntax::ast::{Block, Expr, Kind, Statement, Title};
+use crate::syntax::{Ast, Escapes, Form};
 
 /// Warns of every text in a file that is not what it looks like.
 pub(super) fn examine(ast: &Ast, files: &dyn Files, sink: &mut Sink) {
-    let text = files.text(ast.file());
+    let (name, text) = (files.name(ast.file()), files.text(ast.file()));
     if !text.is_ascii() {
-        statements(&ast.statements, text, sink);
+        let escapes = Escapes::new(Form::of(name, text), text);
+        let file = File { text, escapes };
+        statements(&ast.statements, &file, sink);
     }
 }
 
+/// What a text is judged by.
+struct File<'a> {
+    text: &'a str,
+    escapes: Escapes<'a>,
+}
+
 /// Recursion follows the tree, whose depth the parser bounds.
-fn statements(statements: &[Statement], file: &str, sink: &mut Sink) {
+fn statements(statements: &[Statement], file: &File<'_>, sink: &mut Sink) {
     for statement in statements {
         match statement {
             Statement::Block(block) => self::block(block, file, sink),
@@ -40,7 +48,7 @@ fn statements(statements: &[Statement], file: &str, sink: &mut Sink) {
     }
 }
 
-fn block(block: &Block, file: &str, sink: &mut Sink) {
+fn block(block: &Block, file: &File<'_>, sink: &mut Sink) {
     for title in &block.titles {
         if let Title::Text(text, place) = title {
             judge(text, place.0, file, sink);
@@ -49,7 +57,7 @@ fn block(block: &Block, file: &str, sink: &mut Sink) {
     statements(&block.statements, file, sink);
 }
 
-fn expression(expr: &Expr, file: &str, sink: &mut Sink) {
+fn expression(expr: &Expr, file: &File<'_>, sink: &mut Sink) {
     match &expr.kind {
         Kind::Text(text) => judge(text, expr.span(), file, sink),
         Kind::Number { .. } | Kind::Truth(_) | Kind::Name(_) => {}
@@ -68,13 +76,17 @@ fn expression(expr: &Expr, file: &str, sink: &mut Sink) {
     }
 }
 
-fn judge(text: &str, span: Span, file: &str, sink: &mut Sink) {
+fn judge(text: &str, span: Span, file: &File<'_>, sink: &mut Sink) {
     if text.is_ascii() {
         return;
     }
     // Written as `\u{…}` it cannot be taken for something else.
-    let plain = |c: char| span.of(file).contains(c);
-    if let Some(hidden) = text.chars().find(|c| is_invisible(*c) && plain(*c)) {
+    let plain = |c: char| Some(span.start as usize + span.of(file.text).find(c)?);
+    let invisible = |c: char| match is_invisible(c) {
+        true => Some((plain(c)?, c)),
+        false => None,
+    };
+    if let Some((at, hidden)) = text.chars().find_map(invisible) {
         let escape = hidden.escape_unicode();
         sink.push(
             Diagnostic::new(
@@ -82,7 +94,10 @@ fn judge(text: &str, span: Span, file: &str, sink: &mut Sink) {
                 format!("the text has a character in it that nobody sees, `{escape}`"),
             )
             .label(span, "has more characters than it shows")
-            .help(format!("delete it, or write it as `{escape}`")),
+            .help(format!(
+                "delete it, or write it as {}",
+                file.escapes.of(at, hidden)
+            )),
         );
         return;
     }
@@ -92,9 +107,9 @@ fn judge(text: &str, span: Span, file: &str, sink: &mut Sink) {
     };
     let posing = part.chars().find_map(|c| {
         let like = looks_like_ascii(c)?;
-        plain(c).then_some((c, like))
+        Some((plain(c)?, c, like))
     });
-    let Some((c, like)) = posing else {
+    let Some((at, c, like)) = posing else {
         return;
     };
     let escape = c.escape_unicode();
@@ -104,7 +119,10 @@ fn judge(text: &str, span: Span, file: &str, sink: &mut Sink) {
             format!("`{c}` in this text is not the letter `{like}`"),
         )
         .label(span, format!("`{escape}` among letters of another script"))
-        .help(format!("write `{like}`, or `{escape}` if it is meant")),
+        .help(format!(
+            "write `{like}`, or {} if it is meant",
+            file.escapes.of(at, c)
+        )),
     );
 }
 

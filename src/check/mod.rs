@@ -59,7 +59,7 @@ pub use limits::{
     MOST_SET_NUMBERS, MOST_TIERS,
 };
 pub use literals::COMM_BYTES;
-pub use pattern::{Patterns, TextClass, TooComplex};
+pub use pattern::{Patterns, TextClass, TooComplex, exact_regex};
 pub use policy::*;
 pub use reach::{Difference, Differences, Values, differences, overlaps, task_text, witness};
 pub use types::LONGEST_TEXT;

@@ -7,8 +7,8 @@ use super::attribute::{Attribute, Type};
 use super::conditions::{Conditions, compare};
 use super::literals;
 use super::misfit::{too_many_names, too_many_numbers, too_many_prefixes};
-use super::pattern::{malformed_glob, sound_regex};
-use super::policy::Test;
+use super::pattern::{flaw_of_regex, malformed_glob};
+use super::policy::{Cond, Test};
 use super::sets::{Members, SetValue};
 use super::types::{self, Value};
 use super::wording;
@@ -116,20 +116,36 @@ impl Conditions<'_> {
         Some(())
     }
 
+    /// A set on the right of an operator that asks for texts; `wanted` is what.
+    fn right_texts(
+        &mut self,
+        attribute: Attribute,
+        operator: Operator,
+        right: &Expr,
+        wanted: &str,
+    ) -> Option<(Right, Arc<BTreeSet<String>>)> {
+        let right = self.right_set(attribute.about().name, Operator::In, right)?;
+        if let Members::Text(texts) = &right.set.members {
+            let texts = Arc::clone(texts);
+            return Some((right, texts));
+        }
+        let phrase = right.set.members.phrase();
+        let numbers = right.set.numbers.first().map(|(_, span)| *span);
+        let place = numbers.or(right.set.ranges.first().map(|range| range.span))?;
+        self.refuse(
+            Diagnostic::new(
+                Code::E0301,
+                format!("`{}` with {phrase}", operator.as_str()),
+            )
+            .label(place, format!("expected {wanted}")),
+        )
+    }
+
     pub(super) fn under(&mut self, attribute: Attribute, right: &Expr) -> Option<Test> {
         if self.is_set(right) {
-            let right = self.right_set(attribute.about().name, Operator::In, right)?;
-            let Members::Text(texts) = &right.set.members else {
-                let phrase = right.set.members.phrase();
-                let numbers = right.set.numbers.first().map(|(_, span)| *span);
-                let place = numbers.or(right.set.ranges.first().map(|range| range.span))?;
-                return self.refuse(
-                    Diagnostic::new(Code::E0301, format!("`under` with {phrase}"))
-                        .label(place, "expected a path"),
-                );
-            };
+            let (right, texts) = self.right_texts(attribute, Operator::Under, right, "a path")?;
             self.texts(attribute, Operator::Under, &right)?;
-            return Some(Test::Under(attribute, Arc::clone(texts)));
+            return Some(Test::Under(attribute, texts));
         }
         let text = self.text(attribute, Operator::Under, right)?;
         let problem = literals::unusable(attribute, &text, right.span());
@@ -141,72 +157,94 @@ impl Conditions<'_> {
         Some(Test::Under(attribute, Arc::new(BTreeSet::from([text]))))
     }
 
-    /// The operators that look at a part of a text, or at a pattern of it.
+    /// The operators that look at a part of a text, or at a pattern of it. Of the
+    /// members of a set one is enough; `span` is the whole comparison.
     pub(super) fn part(
         &mut self,
         attribute: Attribute,
         operator: Operator,
         right: &Expr,
-    ) -> Option<Test> {
-        let span = right.span();
-        let sign = operator.as_str();
-        if self.is_set(right) {
-            return self.refuse(
-                Diagnostic::new(Code::E0308, format!("`{sign}` asks for one text"))
-                    .label(span, "a set")
-                    .help(format!(
-                        "write them one by one: `{attribute} {sign} … or {attribute} {sign} …`"
-                    )),
-            );
+        span: Span,
+    ) -> Option<Cond> {
+        let test = |text: &str| Cond::Test(part_test(attribute, operator, text), span);
+        if !self.is_set(right) {
+            let text = self.text(attribute, operator, right)?;
+            self.examine_part(attribute, operator, &text, right.span())?;
+            return Some(test(&text));
         }
-        let text = self.text(attribute, operator, right)?;
-        if let Some(problem) = literals::unusable_part(attribute, operator, &text, span) {
+        let (right, texts) = self.right_texts(attribute, operator, right, "a text")?;
+        // A named set is examined once for each use of its kind.
+        let is_new = match right.name {
+            Some(name) => self.examined.insert((attribute, name, operator)),
+            None => true,
+        };
+        if is_new {
+            let members = right.set.texts.iter();
+            let sound: Vec<bool> = members
+                .map(|(text, span)| {
+                    self.examine_part(attribute, operator, text, *span)
+                        .is_some()
+                })
+                .collect();
+            if sound.contains(&false) {
+                return None;
+            }
+        }
+        let mut tests: Vec<Cond> = texts.iter().map(|text| test(text)).collect();
+        match tests.len() {
+            1 => tests.pop(),
+            _ => Some(Cond::Or(tests)),
+        }
+    }
+
+    /// Complains of what cannot be a part of a text, or a pattern of it.
+    fn examine_part(
+        &mut self,
+        attribute: Attribute,
+        operator: Operator,
+        text: &str,
+        span: Span,
+    ) -> Option<()> {
+        if let Some(problem) = literals::unusable_part(attribute, operator, text, span) {
             return self.refuse(problem);
         }
         match operator {
             Operator::Like => {
-                if let Some(wrong) = malformed_glob(&text) {
+                if let Some(wrong) = malformed_glob(text) {
                     let place = (wrong.start, wrong.end);
-                    let problem = wording::malformed_glob(&text, &wrong, span);
-                    self.sink.push_inside(problem, &text, place);
+                    let problem = wording::malformed_glob(text, &wrong, span);
+                    self.sink.push_inside(problem, text, place);
                     return None;
                 }
-                if let Some(problem) = literals::rootless(attribute, &text, span) {
+                if let Some(problem) = literals::rootless(attribute, text, span) {
                     return self.refuse(problem);
                 }
-                if let Some(warning) = wording::odd_glob(attribute, &text, span) {
+                if let Some(warning) = wording::odd_glob(attribute, text, span) {
                     self.sink.push(warning);
                 }
-                Some(Test::Like(attribute, text.into()))
             }
-            Operator::Matches => match sound_regex(&text) {
-                Ok(regex) => {
-                    if let Some(warning) = wording::odd_regex(&text, span) {
-                        self.sink.push(warning);
-                    }
-                    Some(Test::Matches(attribute, regex.into()))
-                }
-                Err(flaw) => {
+            Operator::Matches => {
+                if let Some(flaw) = flaw_of_regex(text) {
                     let place = (flaw.start, flaw.end);
-                    let problem = wording::malformed_regex(&text, &flaw, span);
-                    self.sink.push_inside(problem, &text, place);
-                    None
+                    let problem = wording::malformed_regex(text, &flaw, span);
+                    self.sink.push_inside(problem, text, place);
+                    return None;
                 }
-            },
+                if let Some(warning) = wording::odd_regex(text, span) {
+                    self.sink.push(warning);
+                }
+            }
             _ => {
-                self.warn_of_star(attribute, operator, &text, span);
-                Some(match operator {
-                    Operator::EndsWith => Test::EndsWith(attribute, text),
-                    Operator::Contains => Test::Contains(attribute, text),
-                    _ => {
-                        if !self.scope.budget.take_prefixes(attribute, [&text]) {
-                            return self.refuse(too_many_prefixes(attribute, Some(span)));
-                        }
-                        Test::StartsWith(attribute, text)
-                    }
-                })
+                self.warn_of_star(attribute, operator, text, span);
+                let text = text.to_owned();
+                if operator == Operator::StartsWith
+                    && !self.scope.budget.take_prefixes(attribute, [&text])
+                {
+                    return self.refuse(too_many_prefixes(attribute, Some(span)));
+                }
             }
         }
+        Some(())
     }
 
     fn warn_of_star(&mut self, attribute: Attribute, operator: Operator, text: &str, span: Span) {
@@ -326,6 +364,17 @@ impl Conditions<'_> {
                 )
             }
         }
+    }
+}
+
+/// The test that one of these operators makes of a text.
+fn part_test(attribute: Attribute, operator: Operator, text: &str) -> Test {
+    match operator {
+        Operator::Like => Test::Like(attribute, text.into()),
+        Operator::Matches => Test::Matches(attribute, text.into()),
+        Operator::EndsWith => Test::EndsWith(attribute, text.to_owned()),
+        Operator::Contains => Test::Contains(attribute, text.to_owned()),
+        _ => Test::StartsWith(attribute, text.to_owned()),
     }
 }
 

@@ -115,7 +115,8 @@ pub enum Test {
     /// `[!a-z]` one of a class, `\\` the next one itself.
     Like(Attribute, Arc<str>),
     /// Text has a part that a regular expression fits (the syntax of the crate
-    /// `regex`, which matches in linear time).
+    /// `regex`, which matches in linear time). As it is written; what it means is
+    /// [`super::exact_regex`].
     Matches(Attribute, Arc<str>),
     /// A number compared (Count as is, Duration in nanoseconds, Ratio in parts
     /// per million).

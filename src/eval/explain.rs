@@ -1,6 +1,6 @@
 //! Why a task is in its tier: the rules in order, each with a reason.
 
-use super::{Task, Truth, Verdict, evaluate, holds, truth};
+use super::{Task, Truth, Verdict, evaluate, holds, parts, truth};
 use crate::check::{Attribute, Compare, Cond, Model, ModelId, Policy, RuleId, Test, Type};
 
 /// A verdict and the way to it.
@@ -62,6 +62,8 @@ pub fn explain(policy: &Policy, task: &Task) -> Explanation {
 /// What an outcome rests on.
 enum Reason<'a> {
     Test(&'a Test),
+    /// None of so many parts or patterns; the first of them.
+    Parts(&'a Test, usize),
     /// A number in a range, its ends included.
     Range(Attribute, i64, i64),
     /// A model, which nobody runs.
@@ -72,7 +74,7 @@ impl Reason<'_> {
     /// The attribute that is not known, if that is the reason.
     fn unknown(&self, task: &Task) -> Option<Attribute> {
         let attribute = match self {
-            Self::Test(test) => test.attribute(),
+            Self::Test(test) | Self::Parts(test, _) => test.attribute(),
             Self::Range(attribute, ..) => *attribute,
             Self::Model(_) => return None,
         };
@@ -82,6 +84,7 @@ impl Reason<'_> {
     fn sentence(&self, task: &Task, models: &[Model]) -> String {
         match self {
             Self::Test(test) => describe(test, task),
+            Self::Parts(test, count) => none_of(test, *count, task),
             Self::Range(attribute, low, high) => match task.number(*attribute) {
                 None => format!("{attribute} is unknown"),
                 Some(value) => format!(
@@ -122,6 +125,13 @@ fn reasons(cond: &Cond, task: &Task, outcome: Truth, models: &[Model]) -> (Strin
 fn collect<'a>(cond: &'a Cond, task: &Task, outcome: Truth, found: &mut Vec<Reason<'a>>) {
     if let Some(range) = range(cond) {
         found.push(range);
+        return;
+    }
+    // One that holds is a reason by itself; that none does is one reason.
+    if let Some(tests) = parts(cond).filter(|_| outcome != Truth::True)
+        && let [first, _, ..] = tests.as_slice()
+    {
+        found.push(Reason::Parts(first, tests.len()));
         return;
     }
     match cond {
@@ -165,6 +175,22 @@ fn forced<'a>(
     } else if let Some(part) = parts.iter().find(|part| truth(part, task) == outcome) {
         collect(part, task, outcome, found);
     }
+}
+
+/// That a text has none of the parts that a set names.
+fn none_of(test: &Test, count: usize, task: &Task) -> String {
+    let attribute = test.attribute();
+    let Some(value) = task.text(attribute).map(quoted) else {
+        return format!("{attribute} is unknown");
+    };
+    let what = match test {
+        Test::Like(..) => format!("like none of {count} patterns"),
+        Test::Matches(..) => format!("which matches none of {count} expressions"),
+        Test::EndsWith(..) => format!("which ends with none of {count} texts"),
+        Test::Contains(..) => format!("which contains none of {count} texts"),
+        _ => format!("which starts with none of {count} texts"),
+    };
+    format!("{attribute} is {value}, {what}")
 }
 
 /// A test and the task's value, as a statement that is true of the task.
@@ -372,6 +398,59 @@ mod tests {
             assert_eq!(because(&cond, &task), expected);
             assert_eq!(because(&Cond::Not(Box::new(cond)), &task), expected);
         }
+    }
+
+    #[test]
+    fn none_of_the_parts_of_a_set_is_one_reason() {
+        let comm = |value: &str| Task::default().with(Attribute::Comm, value);
+        let set = |test: fn(Attribute, String) -> Test| {
+            let one = |text: &str| Cond::Test(test(Attribute::Comm, text.into()), Span::default());
+            Cond::Or(vec![one("cc"), one("ld")])
+        };
+        let starts = set(Test::StartsWith);
+        assert_eq!(
+            because(&starts, &comm("ld.lld")),
+            "comm is \"ld.lld\", which starts with \"ld\""
+        );
+        let none = "comm is \"rustc\", which starts with none of 2 texts";
+        assert_eq!(because(&starts, &comm("rustc")), none);
+        assert_eq!(
+            because(&Cond::Not(Box::new(starts.clone())), &comm("rustc")),
+            none
+        );
+        assert_eq!(because(&starts, &Task::default()), "comm is unknown");
+        for (cond, what) in [
+            (set(Test::EndsWith), "which ends with none of 2 texts"),
+            (set(Test::Contains), "which contains none of 2 texts"),
+            (
+                set(|a, text| Test::Like(a, text.into())),
+                "like none of 2 patterns",
+            ),
+            (
+                set(|a, text| Test::Matches(a, text.into())),
+                "which matches none of 2 expressions",
+            ),
+        ] {
+            let expected = format!("comm is \"rustx\", {what}");
+            assert_eq!(because(&cond, &comm("rustx")), expected);
+        }
+        // Two comparisons that were written apart are two reasons.
+        let apart = Cond::Or(vec![
+            Cond::Test(
+                Test::StartsWith(Attribute::Comm, "cc".into()),
+                Span::default(),
+            ),
+            Cond::Test(
+                Test::StartsWith(Attribute::Comm, "ld".into()),
+                Span::new(crate::diag::FileId(0), 30, 40),
+            ),
+        ]);
+        assert_eq!(
+            because(&apart, &comm("rustc"))
+                .matches("does not start")
+                .count(),
+            2
+        );
     }
 
     #[test]

@@ -24,7 +24,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::check::{Attribute, Compare, Cond, Policy, RuleId, Test, TierId};
+use crate::check::{Attribute, Compare, Cond, Policy, RuleId, Test, TierId, exact_regex};
 
 /// What a policy decides for a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +140,29 @@ fn holds(test: &Test, task: &Task) -> Truth {
     }
 }
 
+/// The text of a test that looks at a part of a text, or at a pattern of it.
+fn part(test: &Test) -> Option<&str> {
+    match test {
+        Test::StartsWith(_, text) | Test::EndsWith(_, text) | Test::Contains(_, text) => Some(text),
+        Test::Like(_, text) | Test::Matches(_, text) => Some(text),
+        _ => None,
+    }
+}
+
+/// The tests that one comparison with a set of parts or patterns became, as
+/// `comm starts with { "a", "b" }`. They share its place.
+fn parts(cond: &Cond) -> Option<Vec<&Test>> {
+    let Cond::Or(members) = cond else { return None };
+    let Some(Cond::Test(_, place)) = members.first() else {
+        return None;
+    };
+    let one = |member| match member {
+        &Cond::Test(ref test, span) if span == *place && part(test).is_some() => Some(test),
+        _ => None,
+    };
+    members.iter().map(one).collect()
+}
+
 fn text(task: &Task, attribute: Attribute, test: impl Fn(&str) -> bool) -> Truth {
     task.text(attribute)
         .map_or(Truth::Unknown, |value| test(value).into())
@@ -246,7 +269,7 @@ thread_local! {
 }
 
 /// Whether a regular expression fits a part of the text. The checker has
-/// compiled it before, so it compiles.
+/// looked at it before, so it compiles.
 fn matches(text: &str, regex: &Arc<str>) -> bool {
     EXPRESSIONS.with_borrow_mut(|known| {
         if known.len() >= COMPILED && !known.contains_key(regex) {
@@ -254,7 +277,7 @@ fn matches(text: &str, regex: &Arc<str>) -> bool {
         }
         let compiled = known
             .entry(Arc::clone(regex))
-            .or_insert_with(|| regex::Regex::new(regex).ok());
+            .or_insert_with(|| regex::Regex::new(&exact_regex(regex)).ok());
         compiled.as_ref().is_some_and(|regex| regex.is_match(text))
     })
 }

@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Task, Truth, Verdict, evaluate, truth};
+use super::{Task, Truth, Verdict, evaluate, holds, part, parts, truth};
 use crate::check::{Attribute, Cond, Policy, RuleId, Test, TestCase};
 use crate::diag::Span;
 
@@ -119,15 +119,19 @@ pub fn coverage(policy: &Policy, outcomes: &[Outcome<'_>]) -> Coverage {
             .filter(|outcome| id <= outcome.verdict.rule)
             .map(|outcome| (&outcome.task, truth(cond, &outcome.task) == Truth::True))
             .collect();
-        each_set(cond, false, &mut |test, span, negated| {
-            let mut members = members_of(test);
-            for (task, _) in tried.iter().filter(|(_, decided)| *decided != negated) {
-                mark(test, task, &mut members);
+        each_set(cond, false, &mut |tests, span, negated| {
+            let Some(first) = tests.first() else { return };
+            let mut members: BTreeMap<Member, bool> = BTreeMap::new();
+            for test in tests {
+                members.extend(members_of(test).map(|member| (member, false)));
+                for (task, _) in tried.iter().filter(|(_, decided)| *decided != negated) {
+                    mark(test, task, &mut members);
+                }
             }
             sets.push(Members {
                 rule: id,
                 span,
-                attribute: test.attribute(),
+                attribute: first.attribute(),
                 members,
             });
         });
@@ -135,45 +139,47 @@ pub fn coverage(policy: &Policy, outcomes: &[Outcome<'_>]) -> Coverage {
     Coverage { rules, sets }
 }
 
-/// Calls for each test with a set of two or more members, with its place and
-/// whether the condition negates it.
-fn each_set(cond: &Cond, negated: bool, found: &mut impl FnMut(&Test, Span, bool)) {
+/// Calls for each comparison with a set of two or more members: with its tests (a
+/// set of parts or patterns becomes one for each), its place, and whether the
+/// condition negates it.
+fn each_set(cond: &Cond, negated: bool, found: &mut impl FnMut(&[&Test], Span, bool)) {
     match cond {
-        Cond::And(parts) | Cond::Or(parts) => {
-            for part in parts {
-                each_set(part, negated, found);
+        Cond::And(members) | Cond::Or(members) => {
+            if let (Some(tests), Some(Cond::Test(_, span))) = (parts(cond), members.first()) {
+                found(&tests, *span, negated);
+                return;
+            }
+            for member in members {
+                each_set(member, negated, found);
             }
         }
         Cond::Not(inner) => each_set(inner, !negated, found),
         Cond::Test(test, span) => {
-            let count = match test {
-                Test::TextIn(_, members) | Test::Under(_, members) => members.len(),
-                Test::NumberIn(_, members) => members.len(),
-                _ => 0,
-            };
-            if count > 1 {
-                found(test, *span, negated);
+            if part(test).is_none() && members_of(test).nth(1).is_some() {
+                found(&[test], *span, negated);
             }
         }
         Cond::Model(..) => {}
     }
 }
 
-fn members_of(test: &Test) -> BTreeMap<Member, bool> {
-    match test {
-        Test::TextIn(_, members) | Test::Under(_, members) => members
-            .iter()
-            .map(|text| (Member::Text(text.clone()), false))
-            .collect(),
-        Test::NumberIn(_, members) => members
-            .iter()
-            .map(|number| (Member::Number(*number), false))
-            .collect(),
-        _ => BTreeMap::new(),
-    }
+fn members_of(test: &Test) -> impl Iterator<Item = Member> {
+    let (texts, numbers) = match test {
+        Test::TextIn(_, members) | Test::Under(_, members) => (Some(members), None),
+        Test::NumberIn(_, members) => (None, Some(members)),
+        _ => (None, None),
+    };
+    let texts = texts.into_iter().flat_map(|members| members.iter());
+    let numbers = numbers.into_iter().flat_map(|members| members.iter());
+    let part = part(test).into_iter();
+    texts
+        .map(String::as_str)
+        .chain(part)
+        .map(|text| Member::Text(text.to_owned()))
+        .chain(numbers.map(|number| Member::Number(*number)))
 }
 
-/// Marks the members that the task's value is, or is under.
+/// Marks the members that the task's value is, is under, or has as a part.
 fn mark(test: &Test, task: &Task, members: &mut BTreeMap<Member, bool>) {
     let attribute = test.attribute();
     let mut hit = |member: Member| {
@@ -192,7 +198,11 @@ fn mark(test: &Test, task: &Task, members: &mut BTreeMap<Member, bool>) {
             }
             hit(Member::Text("/".to_owned()));
         }
-        _ => {}
+        _ => {
+            if let Some(text) = part(test).filter(|_| holds(test, task) == Truth::True) {
+                hit(Member::Text(text.to_owned()));
+            }
+        }
     }
 }
 
@@ -253,6 +263,32 @@ mod tests {
                 .collect();
             assert_eq!(hit, expected.iter().collect::<Vec<_>>(), "{path}");
         }
+    }
+
+    #[test]
+    fn members_of_a_set_of_parts_are_counted() {
+        let text = POLICY.replace(
+            "comm in names and uid not in { 0, 1 }",
+            "comm starts with names and not (exe like { \"*/x\", \"/opt/*\" })",
+        );
+        let policy = check_text("p", &text).policy.unwrap();
+        let task = |comm: &str, exe: &str| {
+            vec![
+                (Attribute::Comm, Value::from(comm)),
+                (Attribute::Exe, Value::from(exe)),
+            ]
+        };
+        let cases = [
+            case(&task("bash", "/bin/bash"), 0, Some(0)),
+            case(&task("cc1", "/opt/x"), 1, None),
+        ];
+        let coverage = coverage(&policy, &run(&policy, &cases));
+        let hit = |index: usize| -> Vec<bool> {
+            coverage.sets[index].members.values().copied().collect()
+        };
+        assert_eq!(hit(0), [false, true, false], "cc1 was kept out");
+        assert_eq!(hit(1), [true, true], "/opt/x is like both");
+        assert_eq!(coverage.members(), (3, 7));
     }
 
     #[test]

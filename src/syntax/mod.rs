@@ -14,6 +14,7 @@
 //! enough to be refused with the right spelling.
 
 pub mod ast;
+mod escapes;
 mod expr;
 pub mod fmt;
 mod guess;
@@ -27,6 +28,7 @@ use crate::diag::{Code, Diagnostic, FileId};
 use crate::source::Include;
 
 pub use ast::Ast;
+pub use escapes::Escapes;
 /// The words that cannot be names.
 pub use native::RESERVED;
 pub use salvage::salvage;

@@ -6,7 +6,7 @@
 //! noticed. It also finds the statements that the parser can go on at after a
 //! mistake.
 
-use super::MOST_NESTED;
+use super::{Escapes, Form, MOST_NESTED};
 use crate::diag::{Code, Diagnostic, FileId, Span};
 
 /// What can be seen without knowing the grammar.
@@ -109,7 +109,7 @@ pub(super) fn commands(c: char) -> bool {
 /// and what starts a new line on a screen, but not here, or commands a terminal.
 /// They make a text read as something else than it is: a rule behind a lone
 /// carriage return would look like one, and be a part of the comment before it.
-pub(super) fn hidden(file: FileId, text: &str) -> Vec<Diagnostic> {
+pub(super) fn hidden(file: FileId, text: &str, escapes: &Escapes<'_>) -> Vec<Diagnostic> {
     let bytes = text.as_bytes();
     let is_hidden = |(at, c): &(usize, char)| match c {
         '\t' | '\n' => false,
@@ -122,27 +122,26 @@ pub(super) fn hidden(file: FileId, text: &str) -> Vec<Diagnostic> {
         .map(|(at, c)| {
             let span = Span::new(file, at, at + c.len_utf8());
             let escape = c.escape_unicode();
+            let in_a_text = || format!("in a text, write it as {}", escapes.of(at, c));
             match c {
                 '\0' => Diagnostic::new(Code::E0101, "a NUL character in the policy")
                     .label(span, "a byte that is 0")
                     .help("delete it; no name in the kernel contains it"),
                 '\r' => Diagnostic::new(Code::E0101, "a carriage return inside of a line")
                     .label(span, "no line ends here, though it may be shown so")
-                    .help(format!(
-                        "write a line break instead; in a text, write it as `{escape}`"
-                    )),
+                    .help(format!("write a line break instead; {}", in_a_text())),
                 c if turns(c) => Diagnostic::new(
                     Code::E0315,
                     format!("the character `{escape}` changes how the text around it is shown"),
                 )
                 .label(span, "turns the direction of writing")
-                .help(format!("delete it; in a text, write it as `{escape}`")),
+                .help(format!("delete it; {}", in_a_text())),
                 _ => Diagnostic::new(
                     Code::E0101,
                     format!("the control character `{escape}` in the policy"),
                 )
                 .label(span, "cannot be seen")
-                .help(format!("delete it; in a text, write it as `{escape}`")),
+                .help(format!("delete it; {}", in_a_text())),
             }
         })
         .collect()
@@ -153,7 +152,7 @@ const MOST_UNFIT: usize = 16;
 
 /// Looks at brackets and texts.
 pub(super) fn scan(file: FileId, text: &str) -> Result<(), Flaw> {
-    let mut unfit = hidden(file, text);
+    let mut unfit = hidden(file, text, &Escapes::new(Form::Native, text));
     if !unfit.is_empty() {
         return Err(Flaw::Unfit(unfit));
     }

@@ -35,11 +35,28 @@ pub fn policy(rng: &mut Rng) -> (String, Policy) {
     policy_over(rng, &among)
 }
 
+/// A small one, for whoever needs many and has little time: each attribute with
+/// patterns costs an automaton.
+pub fn small_policy(rng: &mut Rng) -> (String, Policy) {
+    let among: Vec<Attribute> = (0..1 + rng.below(3))
+        .map(|_| rng.pick(&ATTRIBUTES).attribute)
+        .collect();
+    policy_of(rng, &among, 5, 2)
+}
+
 /// A policy that the checker accepts, over some attributes.
 pub fn policy_over(rng: &mut Rng, among: &[Attribute]) -> (String, Policy) {
+    policy_of(rng, among, 14, 3)
+}
+
+/// A policy of at most so many rules, whose conditions are at most so deep.
+fn policy_of(rng: &mut Rng, among: &[Attribute], most: usize, depth: usize) -> (String, Policy) {
     loop {
-        let mut rules: Vec<String> = (0..1 + rng.below(14))
-            .map(|_| format!("when {} -> {}", expression(rng, among, 3), rng.pick(TIERS)))
+        let mut rules: Vec<String> = (0..1 + rng.below(most))
+            .map(|_| {
+                let when = expression(rng, among, depth);
+                format!("when {when} -> {}", rng.pick(TIERS))
+            })
             .collect();
         let otherwise = rng.pick(TIERS);
         while !rules.is_empty() {
@@ -209,7 +226,7 @@ fn number_atom(rng: &mut Rng, attribute: Attribute) -> String {
 fn text_atom(rng: &mut Rng, name: &str, words: &Words) -> String {
     let Words { values, set, .. } = words;
     let path = words.set == "places";
-    match rng.below(if path { 15 } else { 12 }) {
+    match rng.below(if path { 16 } else { 13 }) {
         0 => format!("{name} == {:?}", rng.pick(values)),
         1 => format!("{name} != {:?}", rng.pick(values)),
         2 => format!("{name} in {set}"),
@@ -228,7 +245,18 @@ fn text_atom(rng: &mut Rng, name: &str, words: &Words) -> String {
         8 => format!("{name} contains {:?}", rng.pick(words.parts)),
         9 | 10 => format!("{name} like {:?}", rng.pick(words.globs)),
         11 => format!("{name} matches {:?}", rng.pick(words.regexes)),
-        12 => format!("{name} under {set}"),
+        12 => {
+            let (sign, among) = *rng.pick(&[
+                ("starts with", words.prefixes),
+                ("ends with", words.parts),
+                ("contains", words.parts),
+                ("like", words.globs),
+                ("matches", words.regexes),
+            ]);
+            let at = rng.below(among.len() - 1);
+            format!("{name} {sign} {{ {:?}, {:?} }}", among[at], among[at + 1])
+        }
+        13 => format!("{name} under {set}"),
         _ => format!("{name} under {:?}", rng.pick(values)),
     }
 }

@@ -134,7 +134,18 @@ fn a_snapshot_of_this_machine_can_be_used_at_once() {
     desk.run(&["snapshot", "--seconds", "0", "-o", "live.json"]);
     let args = ["diff", "good.edict", "new.edict", "--snapshot", "live.json"];
     let document = desk.json(&args, 0);
-    assert!(document["snapshot"]["tasks"].as_u64().unwrap() > 1);
+    let tasks = document["snapshot"]["tasks"].as_u64().unwrap();
+    assert!(tasks > 1);
+    // Two packs that ship, over what runs here.
+    let pack = |name: &str| format!("{}/policies/{name}", env!("CARGO_MANIFEST_DIR"));
+    let (base, desktop) = (pack("base"), pack("desktop"));
+    let args = ["diff", &base, &desktop, "--snapshot", "live.json"];
+    let document = desk.json(&args, 0);
+    assert_eq!(document["differ"], true);
+    assert_eq!(document["snapshot"]["tasks"], tasks);
+    assert!(document["moved"]["tasks"].as_u64().unwrap() <= tasks);
+    let share = document["moved"]["share"].as_f64().unwrap();
+    assert!((0.0..=1.0).contains(&share), "{share}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use regex_automata::util::start;
 use regex_syntax::hir::{Dot, Hir, Repetition};
 
 use super::super::policy::Test;
+use super::expression::exact;
 use super::glob;
 
 /// What the parts of one automaton may take, in bytes: at most this, and at most
@@ -65,7 +66,7 @@ impl Automaton {
         let (expression, anywhere) = match test {
             Test::Contains(_, part) => (vec![many(Dot::AnyByte), literal(part)], true),
             Test::Like(_, glob) => (vec![glob::expression(glob)?], false),
-            Test::Matches(_, regex) => (vec![many(Dot::AnyChar), parse(regex).ok()?], true),
+            Test::Matches(_, regex) => (vec![many(Dot::AnyChar), parse(&exact(regex)).ok()?], true),
             _ => return None,
         };
         Self::build(&[Hir::concat(expression)], vec![index], anywhere, left)

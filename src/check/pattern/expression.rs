@@ -1,6 +1,7 @@
 //! Regular expressions as they are written in a policy: what is wrong with one,
 //! and what is made of it before anything matches by it.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use regex_syntax::ast::{self, Ast, Visitor};
@@ -16,17 +17,37 @@ pub(in crate::check) struct Flaw {
     pub(in crate::check) cure: Option<&'static str>,
 }
 
-/// The expression as everything that matches reads it, or what is wrong with it.
-///
-/// Boundaries of words are those of ASCII: `\b` is written `(?-u:\b)`. Where a
-/// word of other letters ends cannot be told by an automaton of bounded size.
-pub(in crate::check) fn sound(regex: &str) -> Result<String, Flaw> {
-    let tree = ast::parse::ParserBuilder::new()
+/// The syntax of an expression.
+fn syntax(regex: &str) -> Result<Ast, Box<ast::Error>> {
+    ast::parse::ParserBuilder::new()
         .nest_limit(MOST_NESTED)
         .build()
         .parse(regex)
-        .map_err(|error| unparsed(&error))?;
-    let boundaries = ast::visit(&tree, Boundaries(Vec::new())).unwrap_or_default();
+        .map_err(Box::new)
+}
+
+/// A regular expression of a policy as everything that matches reads it.
+///
+/// Boundaries of words are those of ASCII: `\b` means `(?-u:\b)`. Where a word of
+/// other letters ends cannot be told by an automaton of bounded size. The policy
+/// keeps what its author wrote, so that people read that.
+pub fn exact(regex: &str) -> Cow<'_, str> {
+    // Every boundary begins so; most expressions have none.
+    if !regex.contains("\\b")
+        && !regex.contains("\\B")
+        && !regex.contains("\\<")
+        && !regex.contains("\\>")
+    {
+        return Cow::Borrowed(regex);
+    }
+    syntax(regex).map_or(Cow::Borrowed(regex), |tree| bounded(regex, &tree))
+}
+
+fn bounded<'a>(regex: &'a str, tree: &Ast) -> Cow<'a, str> {
+    let boundaries = ast::visit(tree, Boundaries(Vec::new())).unwrap_or_default();
+    if boundaries.is_empty() {
+        return Cow::Borrowed(regex);
+    }
     let mut out = String::new();
     let mut at = 0;
     for (start, end) in boundaries {
@@ -40,24 +61,32 @@ pub(in crate::check) fn sound(regex: &str) -> Result<String, Flaw> {
         at = end;
     }
     out.push_str(regex.get(at..).unwrap_or(""));
+    Cow::Owned(out)
+}
+
+/// What is wrong with a regular expression.
+pub(in crate::check) fn flaw(regex: &str) -> Option<Flaw> {
+    let tree = match syntax(regex) {
+        Ok(tree) => tree,
+        Err(error) => return Some(unparsed(&error)),
+    };
     // Only these can go wrong behind the syntax, and looking takes a while.
     let odd = [
         "\\p", "\\P", "\\x", "\\u", "\\U", "(?", "[:", "&&", "--", "~~",
     ];
     if !odd.iter().any(|odd| regex.contains(odd)) {
-        return Ok(out);
+        return None;
     }
-    let Err(error) = parse(&out) else {
-        return Ok(out);
-    };
+    let exact = bounded(regex, &tree);
+    let error = parse(&exact).err()?;
     let (mut start, mut end, mut what) = (0, regex.len(), error.to_string());
     if let regex_syntax::Error::Translate(error) = *error {
         what = error.kind().to_string();
-        if out == regex {
+        if exact == regex {
             (start, end) = (error.span().start.offset, error.span().end.offset);
         }
     }
-    Err(Flaw {
+    Some(Flaw {
         start,
         end,
         what: lower(&what),

@@ -27,7 +27,8 @@ use super::policy::Test;
 use super::types::LONGEST_TEXT;
 use automaton::Automaton;
 
-pub(super) use expression::{Flaw, sound as sound_regex};
+pub use expression::exact as exact_regex;
+pub(super) use expression::{Flaw, flaw as flaw_of_regex};
 pub(super) use glob::{Malformed, malformed as malformed_glob};
 
 /// What automata may take.

@@ -6,6 +6,8 @@
 //! with its place, because a file that says something else than it seems to would
 //! make a wrong answer.
 
+use serde::de::{Deserialize as _, Deserializer, Error as _};
+
 use super::{Sampled, Snapshot, VERSION};
 
 /// Why a text is no snapshot, and where that shows.
@@ -71,7 +73,30 @@ impl Snapshot {
                 column: 0,
             });
         }
-        serde_json::from_str(text).map_err(failed)
+        let snapshot: Self = serde_json::from_str(text).map_err(failed)?;
+        let is_odd = |task: &&Sampled| task.window_runtime_ns > task.runtime_ns;
+        match snapshot.tasks.iter().find(is_odd) {
+            None => Ok(snapshot),
+            Some(task) => Err(Malformed {
+                message: format!(
+                    "the task {} ran longer in the window than in its whole life",
+                    task.pid
+                ),
+                line: 0,
+                column: 0,
+            }),
+        }
+    }
+}
+
+/// A part of all CPU time, judged while it is read.
+pub(super) fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let share = f64::deserialize(deserializer)?;
+    match (0.0..=1.0).contains(&share) {
+        true => Ok(share),
+        false => Err(D::Error::custom(format!(
+            "`share` is a part of all CPU time, from 0 to 1; it cannot be {share}"
+        ))),
     }
 }
 
@@ -307,6 +332,16 @@ mod tests {
                 "\"kthread\":0",
                 "`kthread` is true or false",
             ),
+            (
+                "\"share\":0.25",
+                "\"share\":-0.25",
+                "`share` is a part of all CPU time, from 0 to 1; it cannot be -0.25",
+            ),
+            (
+                "\"share\":0.25",
+                "\"share\":25.5",
+                "`share` is a part of all CPU time, from 0 to 1; it cannot be 25.5",
+            ),
         ] {
             let error = wrong(from, to);
             assert_eq!(error.message, message);
@@ -320,6 +355,18 @@ mod tests {
             "it has version 2; this edict reads 1"
         );
         assert!(wrong("\"version\": 1,", "").message.contains("no version"));
+        // More than a number can be, less than nothing, more than there was.
+        for (from, to) in [
+            ("\"share\":0.25", "\"share\":1e999"),
+            ("\"runtime_ns\":5000", "\"runtime_ns\":-1"),
+            ("\"window_runtime_ns\":80", "\"window_runtime_ns\":-80"),
+        ] {
+            assert!(wrong(from, to).line > 1, "{to}");
+        }
+        assert_eq!(
+            wrong("\"window_runtime_ns\":80", "\"window_runtime_ns\":5001").message,
+            "the task 7 ran longer in the window than in its whole life"
+        );
         let cut = Snapshot::parse(&text[..text.len() / 2]).unwrap_err();
         assert!(cut.message.starts_with("EOF while parsing"), "{cut:?}");
         assert!(Snapshot::parse("").is_err() && Snapshot::parse("[]").is_err());

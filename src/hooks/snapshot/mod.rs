@@ -94,7 +94,8 @@ pub struct Sampled {
     pub runtime_ns: u64,
     /// CPU time in the window, in nanoseconds.
     pub window_runtime_ns: u64,
-    /// That as a part of all CPU time of the machine in the window.
+    /// That as a part of all CPU time of the machine in the window, from 0 to 1.
+    #[serde(deserialize_with = "format::share")]
     pub share: f64,
     /// What is known of it.
     #[serde(with = "format::attributes")]

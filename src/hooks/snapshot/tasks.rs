@@ -243,9 +243,10 @@ impl Reader {
     }
 }
 
-/// Six digits of a part of the machine are enough for a thread of an hour.
+/// Six digits of a part of the machine are enough for a thread of an hour. The
+/// kernel counts CPU time by ticks, so that a short window may seem overfull.
 fn round(share: f64) -> f64 {
-    (share * 1e6).round() / 1e6
+    ((share * 1e6).round() / 1e6).min(1.0)
 }
 
 /// A file of `/proc`; none if it is gone.

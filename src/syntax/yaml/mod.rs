@@ -24,7 +24,7 @@ mod sections;
 mod value;
 
 use super::ast::{Ast, Place};
-use super::{Parsed, scan};
+use super::{Escapes, Form, Parsed, scan};
 use crate::diag::{Code, Diagnostic, FileId, Severity, Span};
 use node::{Content, Node};
 
@@ -32,6 +32,7 @@ pub use comments::{Comment, comments, print_native};
 pub use keys::{TEXT_FIELDS, TOP};
 pub use print::{Untranslatable, grouped, print};
 pub use respell::respell;
+pub use scalars::escape;
 
 /// Diagnostics reported in one run.
 const MOST_DIAGNOSTICS: usize = 64;
@@ -67,6 +68,40 @@ pub fn salvage(file: FileId, text: &str) -> Option<Ast> {
     understood(file, text).parsed.ast
 }
 
+/// Start and end of each scalar of a text, in its order, and whether it stands in
+/// double quotes. The text may have characters that YAML does not; as much is
+/// found as is YAML without them.
+pub(super) fn scalars(text: &str) -> Vec<(usize, usize, bool)> {
+    let stand_in = |c: char| match c {
+        '\n' | '\t' => c.to_string(),
+        c if scalars::is_hidden(c) => "x".repeat(c.len_utf8()),
+        c => c.to_string(),
+    };
+    let text: String = text.chars().map(stand_in).collect();
+    let mut found = Vec::new();
+    if let Some(root) = node::read(FileId(0), &text).root {
+        collect(&root, &mut found);
+    }
+    found.sort_unstable();
+    found
+}
+
+/// Recursion follows the nodes, whose depth the reader bounds.
+fn collect(node: &Node, found: &mut Vec<(usize, usize, bool)>) {
+    match &node.content {
+        Content::Empty | Content::Refused => {}
+        Content::Scalar(_, style) => {
+            let (start, end) = (node.span.start as usize, node.span.end as usize);
+            found.push((start, end, *style == node::Style::Double));
+        }
+        Content::Sequence(items) => items.iter().for_each(|item| collect(item, found)),
+        Content::Mapping(pairs) => pairs.iter().for_each(|(key, value)| {
+            collect(key, found);
+            collect(value, found);
+        }),
+    }
+}
+
 /// As much as is understood.
 struct Understood {
     parsed: Parsed,
@@ -77,7 +112,7 @@ struct Understood {
 }
 
 fn understood(file: FileId, text: &str) -> Understood {
-    let hidden = scan::hidden(file, text);
+    let hidden = scan::hidden(file, text, &Escapes::new(Form::Yaml, text));
     if !hidden.is_empty() {
         let parsed = Parsed {
             ast: None,

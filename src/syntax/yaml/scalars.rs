@@ -17,14 +17,7 @@ pub(super) fn quoted(text: &str) -> String {
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
-            c if is_hidden(c) => {
-                let number = u32::from(c);
-                out.push_str(&match number {
-                    0..=0xFF => format!("\\x{number:02x}"),
-                    0x100..=0xFFFF => format!("\\u{number:04x}"),
-                    _ => format!("\\U{number:08x}"),
-                });
-            }
+            c if is_hidden(c) => out.push_str(&escape(c)),
             c => out.push(c),
         }
     }
@@ -32,9 +25,19 @@ pub(super) fn quoted(text: &str) -> String {
     out
 }
 
+/// A character as an escape in double quotes.
+pub fn escape(c: char) -> String {
+    let number = u32::from(c);
+    match number {
+        0..=0xFF => format!("\\x{number:02x}"),
+        0x100..=0xFFFF => format!("\\u{number:04x}"),
+        _ => format!("\\U{number:08x}"),
+    }
+}
+
 /// What some program would not show, or would take for the end of a line, and
 /// what YAML does not take as it is.
-fn is_hidden(c: char) -> bool {
+pub(super) fn is_hidden(c: char) -> bool {
     commands(c) || turns(c) || matches!(c, '\u{FEFF}' | '\u{FFFE}' | '\u{FFFF}')
 }
 

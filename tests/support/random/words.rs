@@ -95,6 +95,8 @@ const COMMS: Words = Words {
         "(rust|nginx)",
         "^.{15}$",
         "ü",
+        "\\b[0-9]",
+        "b\\B",
     ],
     set: "names",
     longest: 15,
