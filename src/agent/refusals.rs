@@ -19,6 +19,7 @@ pub fn ejected(reason: &str) -> Diagnostic {
         Code::E0607,
         format!("ejected by the kernel, whose own scheduler has taken over: {reason}"),
     )
+    .help("`dmesg` has the kernel's report; if a task waited too long, give its tier a `max_wait`")
 }
 
 /// An edit changes fields that cannot change while the scheduler is attached.

@@ -74,7 +74,7 @@ fn long_product() -> String {
 #[test]
 fn what_needs_an_agent_is_refused_in_every_format() {
     let desk = Desk::new();
-    says(&desk, "E0609", &["status"], 4);
+    says(&desk, "E0609", &["status", "--socket", "none.sock"], 1);
     says(
         &desk,
         "E0611",
