@@ -62,7 +62,8 @@ EDICT_INLINE u32 edict_low_bit(u64 bits)
  * are filled up to one less than a power of two with bounds that no value
  * reaches, so the search has no comparison to mispredict: `reached` is all ones
  * or nothing. A value and a bound are never so far apart that the difference
- * overflows (src/image refuses such bounds).
+ * overflows (src/image refuses such bounds); in a bank of other bytes it wraps,
+ * as arithmetic does in BPF. Unsigned, it is too much for the verifier.
  */
 EDICT_INLINE u32 edict_number_row(const struct edict_bank *bank,
 				  const struct edict_attr_table *table, s64 value)
