@@ -78,8 +78,9 @@ fn hostile_texts_are_answered_in_time_on_a_small_stack() {
                 let start = Instant::now();
                 let checked = check_text("hostile", &text);
                 let took = start.elapsed();
-                // Not optimised; `cargo bench --bench front` has the real numbers.
-                assert!(took < Duration::from_secs(3), "{name}: {took:?}");
+                // What grows without bounds takes minutes. Not optimised, and beside other
+                // tests; `cargo bench --bench front` has the real numbers.
+                assert!(took < Duration::from_secs(20), "{name}: {took:?}");
                 consistent(&checked);
                 assert!(checked.diagnostics.len() <= 170, "{name}");
                 assert!(human(&checked).len() < 256 << 10, "{name}");

@@ -162,6 +162,14 @@ fn spellings_of_other_languages_are_named() {
 }
 
 #[test]
+fn a_unit_on_the_next_line_is_a_word_of_its_own() {
+    // Found by fuzzing: printed without its comment, it was taken for `1s`.
+    let tree = parsed("language 1 # one\ns order = fifo\n");
+    let printed = crate::syntax::print::print(&tree);
+    assert_eq!(parsed(&printed), tree, "{printed}");
+}
+
+#[test]
 fn errors_in_several_statements_are_found_in_one_run() {
     let text = "language 1\ntier a { slice 5ms = }\nset b = { \"x\" \"y\" }\ntier c { }\nrules { when -> a }\n";
     let parsed = parse(FileId(0), text);
