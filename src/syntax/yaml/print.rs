@@ -410,7 +410,8 @@ impl Printer {
             _ => scalars::text(member, indent + 2, indent + 4),
         };
         let items: Vec<String> = members.iter().map(one).collect();
-        if !has_comments {
+        // A key with nothing under it would be no set: what is in an empty one goes below.
+        if !has_comments || items.is_empty() {
             return self.list(key, &items, indent);
         }
         self.line(indent, &format!("{key}:"));

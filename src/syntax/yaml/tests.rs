@@ -116,6 +116,19 @@ fn no_character_of_a_text_is_written_as_yaml_does_not_take_it() {
 }
 
 #[test]
+fn an_empty_set_is_one_whatever_is_said_in_it() {
+    // Found by fuzzing: the set had lost its brackets to the comment.
+    let text = "language 1\nset empty = {\n  # nothing\n}\nconst # odd\n  c = 5\n";
+    let ast = crate::syntax::parse(FileId(0), text).ast.unwrap();
+    let comments = super::comments(Form::Native, text);
+    let yaml = super::print(&ast, &comments).unwrap();
+    let back = parse_as(Form::Yaml, FileId(0), &yaml);
+    assert_eq!(back.diagnostics, [], "{yaml}");
+    assert_eq!(back.ast, Some(super::grouped(&ast)), "{yaml}");
+    assert_eq!(super::comments(Form::Yaml, &yaml).len(), comments.len());
+}
+
+#[test]
 fn what_hides_text_is_refused_in_comments_too() {
     for c in ['\r', '\u{1B}', '\u{85}', '\u{2028}'] {
         let text = format!("language: 1\n# a{c}b\npolicy: {{name: p}}\n");
