@@ -42,6 +42,8 @@ enum edict_limits {
 	EDICT_ROWS_MAX = 65536,
 
 	EDICT_COMM_LEN = 16,
+
+	EDICT_CPUS_MAX = 1024,
 };
 
 /* A row that no class has: the agent has not told yet. */
@@ -111,11 +113,28 @@ enum edict_kind {
 enum edict_order {
 	EDICT_ORDER_VTIME = 0,
 	EDICT_ORDER_FIFO = 1,
+	EDICT_ORDER_LOTTERY = 2,
+	EDICT_ORDERS = 3,
 };
 
 enum edict_between {
 	EDICT_BETWEEN_LOTTERY = 0,
 	EDICT_BETWEEN_STRICT = 1,
+	EDICT_BETWEEN_STRIDE = 2,
+};
+
+/* Where the tasks of a tier run. */
+enum edict_within {
+	EDICT_WITHIN_MACHINE = 0,
+	EDICT_WITHIN_CPUS = 1, /* the CPUs of `cpus` */
+	EDICT_WITHIN_LLC = 2,  /* the CPUs of the last-level cache `place` */
+	EDICT_WITHIN_NODE = 3, /* the CPUs of the node `place` */
+};
+
+enum edict_tier_flags {
+	EDICT_TIER_EXCLUSIVE = 1, /* no other tier on the CPUs of the same core */
+	EDICT_TIER_PERF = 2,	  /* `perf` is given */
+	EDICT_TIER_BUDGET = 4,	  /* `budget_ppm` and `burst_ns` are given */
 };
 
 /*
@@ -154,7 +173,13 @@ struct edict_tier {
 	u32 tickets;
 	u32 preempt; /* bit t: may interrupt tier t */
 	u32 order;   /* enum edict_order */
-	u32 pad;
+	u32 flags;   /* enum edict_tier_flags */
+	u32 perf;    /* of 1024, for scx_bpf_cpuperf_set */
+	u32 budget_ppm; /* of the machine's CPU time */
+	u64 burst_ns;	/* CPU time beyond the budget */
+	u32 within;  /* enum edict_within */
+	u32 place;   /* number of the cache or the node */
+	u64 cpus[EDICT_CPUS_MAX / 64];
 };
 
 struct edict_clause {
@@ -177,7 +202,13 @@ struct edict_bank_header {
 	u32 otherwise_tier;
 	u32 otherwise_rule;
 	u32 nr_others;
-	u32 pad;
+	u32 compensate; /* whether what a win uses weighs in a draw */
+	u64 seed;	/* of the draws; 0: the object's own */
+	u64 refill_ns;	/* how far back what a tier took or missed counts */
+	u32 confined;	/* bit t: tier t has another `within` than the machine */
+	u32 exclusive;	/* bit t: tier t has EDICT_TIER_EXCLUSIVE */
+	u32 budgeted;	/* bit t: tier t has EDICT_TIER_BUDGET */
+	u32 paced;	/* bit t: tier t has EDICT_TIER_PERF */
 	u8 other[40]; /* the slots in use beyond EDICT_ATTR_WAKE_RATE, nr_others of them */
 	struct edict_attr_table attr[EDICT_SLOTS];
 	struct edict_tier tier[EDICT_TIERS_MAX];
@@ -209,9 +240,9 @@ struct edict_bank {
 
 _Static_assert(sizeof(struct edict_facts) == 40 + 34 * 8 + 16 * 8, "facts");
 _Static_assert(sizeof(struct edict_attr_table) == 32, "attribute table");
-_Static_assert(sizeof(struct edict_tier) == 32, "tier");
+_Static_assert(sizeof(struct edict_tier) == 56 + 128, "tier");
 _Static_assert(sizeof(struct edict_clause) == 4, "clause");
-_Static_assert(sizeof(struct edict_bank_header) == 104 + 34 * 32 + 16 * 32, "header");
+_Static_assert(sizeof(struct edict_bank_header) == 136 + 34 * 32 + 16 * 184, "header");
 _Static_assert(sizeof(struct edict_bank) % 8 == 0, "bank");
 /* The kernel refuses array values over 4 MiB. */
 _Static_assert(sizeof(struct edict_bank) < (4 << 20), "bank");
@@ -324,6 +355,9 @@ struct edict_tier_counters {
 	u64 direct;	   /* runs begun on a CPU found idle */
 	u64 overdue;	   /* runs begun because max_wait was near */
 	u64 wait_max_ns;
+	u64 migrations;	   /* runs begun under another cache than the last */
+	u64 throttled;	   /* draws that it was kept from by its budget */
+	u64 strays;	   /* times queued although its CPUs were not allowed to the task */
 	u64 wait[EDICT_WAIT_BUCKETS]; /* bucket b: less than 2^b microseconds */
 };
 
@@ -365,9 +399,9 @@ struct edict_decision {
 
 _Static_assert(sizeof(struct edict_process) == 48, "process");
 _Static_assert(sizeof(struct edict_event) == 24, "event");
-_Static_assert(sizeof(struct edict_tier_counters) == 38 * 8, "tier counters");
+_Static_assert(sizeof(struct edict_tier_counters) == 41 * 8, "tier counters");
 /* The kernel refuses per-CPU values over 32 KiB. */
-_Static_assert(sizeof(struct edict_counters) == 32 + 512 * 8 + 16 * 304, "counters");
+_Static_assert(sizeof(struct edict_counters) == 32 + 512 * 8 + 16 * 328, "counters");
 _Static_assert(sizeof(struct edict_told_key) == 24, "key of what is told");
 _Static_assert(sizeof(struct edict_told) == 24, "what is told");
 _Static_assert(sizeof(struct edict_system) == 32, "rows of the system");

@@ -20,7 +20,9 @@
  *   attributes.bpf.h  the facts about a task and the verdict on it
  *   behaviour.bpf.h   what it does, on average
  *   classify.bpf.h    facts to verdict
- *   tiers.bpf.h       order, draws, promises
+ *   tiers.bpf.h       queues, order within a tier, what a run costs
+ *   draw.bpf.h        which tier is next
+ *   keeper.bpf.h      the promise of max_wait
  *   lottery.bpf.h     their arithmetic
  *   requests.bpf.h    what the agent asks
  *   tables.bpf.h      every map
@@ -32,7 +34,8 @@
  */
 #include <scx/common.bpf.h>
 #include <bpf_experimental.h>
-#include "tiers.bpf.h"
+#include "draw.bpf.h"
+#include "keeper.bpf.h"
 #include "requests.bpf.h"
 
 char _license[] SEC("license") = "GPL";

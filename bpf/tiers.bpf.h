@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Order within a tier, choice between tiers, and the promise of max_wait.
+ * The queues of the tiers, order within a tier, and what a run costs.
  *
  *               ┌─ queue of tier 0 ─┐
- *   enqueue ──▶ ├─ queue of tier 1 ─┤ ── draw by tickets ──▶ CPU
+ *   enqueue ──▶ ├─ queue of tier 1 ─┤ ── draw.bpf.h ──▶ CPU
  *               ├─ …                │
  *               └───────┬───────────┘
- *        keeper (timer) │ waited almost max_wait
+ *      keeper.bpf.h     │ waited almost max_wait
  *                       ▼
  *                 queue of the due ── always first ──▶ CPU
  *
@@ -16,18 +16,7 @@
  * kernel's own scheduler weighs it, or in the order of their arrival. A task
  * that slept is at most one slice behind its tier's clock.
  *
- * The keeper is a timer, the only code that looks through queues. For each
- * queue it knows a time before which nothing in it was queued, and looks only
- * when that bound says that something may be due; it then moves everything due
- * at once into one queue, ordered by deadline, which every CPU serves before
- * it draws. When a deadline has passed all the same, it interrupts a CPU that
- * may run the task and that runs nothing due itself. Many tasks that become
- * due together would wait for each other, so it starts earlier by the time
- * that the CPUs need for all that is queued in the tier.
- *
- * What it does not do: it promises nothing when the tasks that are due need
- * more than all the CPUs together; they are then served in order of deadline.
- * It knows no cache domains.
+ * What it does not do: it knows no cache domains.
  */
 #ifndef EDICT_TIERS_BPF_H
 #define EDICT_TIERS_BPF_H
@@ -36,17 +25,12 @@
 
 enum {
 	EDICT_USED_SHIFT = 5,
-	EDICT_KEEP_MIN_NS = 1000000,
-	EDICT_KEEP_MAX_NS = 20000000,
 	EDICT_PREEMPT_SCAN = 8,
-	EDICT_DUE_SHARE = 8,
 };
 
 /* SCHED_IDLE of include/uapi/linux/sched.h, which BTF does not have. */
 #define EDICT_SCHED_IDLE 5
 
-/* Longest that anything waits, promise or not: far from the kernel's watchdog. */
-#define EDICT_STALL_NS 5000000000ULL
 #define EDICT_DEBT_MAX_NS 1000000000LL
 #define EDICT_SLICE_DEFAULT_NS 20000000ULL
 
@@ -212,47 +196,6 @@ static __always_inline void edict_resumed(struct edict_task *t, u64 active, u64 
 		c->wait_max_ns = now - t->queued_at;
 }
 
-/* What a tier's tickets weigh in a draw. */
-static __always_inline u64 edict_tier_weight(const struct edict_bank *bank, u32 tier)
-{
-	u64 used = READ_ONCE(edict_tier_state_of(tier)->used_ns);
-
-	tier = edict_index(tier);
-	return edict_weight(bank->head.tier[tier].tickets,
-			    used ? used : edict_slice_of(bank, tier));
-}
-
-/* A draw among the tiers of `mask`, which is not empty. */
-__noinline int edict_draw(u64 active, u32 mask, u32 cpu)
-{
-	struct edict_bank *bank = EDICT_BANK(active);
-	struct edict_cpu *here = edict_cpu_of(cpu);
-	u64 sum = 0, ticket;
-	u32 tier, drawn = 0;
-
-	if (!bank || !here || !mask)
-		return 0;
-	if (bank->head.between == EDICT_BETWEEN_STRICT || !(mask & (mask - 1)))
-		return edict_low_bit(mask) & (EDICT_TIERS_MAX - 1);
-	bpf_for(tier, 0, EDICT_TIERS_MAX) {
-		if (mask & (1U << tier))
-			sum += edict_tier_weight(bank, tier);
-	}
-	ticket = edict_random(&here->random) % (sum ? sum : 1);
-	bpf_for(tier, 0, EDICT_TIERS_MAX) {
-		u64 weight;
-
-		if (!(mask & (1U << tier)))
-			continue;
-		drawn = tier;
-		weight = edict_tier_weight(bank, tier);
-		if (ticket < weight)
-			break;
-		ticket -= weight;
-	}
-	return drawn & (EDICT_TIERS_MAX - 1);
-}
-
 /* The tiers that have tasks in their queues. */
 __noinline int edict_waiting(u64 active)
 {
@@ -315,192 +258,6 @@ __noinline int edict_serve_orphans(u64 active)
 			return 1;
 	}
 	return 0;
-}
-
-/* Whether a win goes to pay what the tier took without one. */
-static __always_inline bool edict_pays(const struct edict_bank *bank, u32 tier)
-{
-	struct edict_tier_state *state = edict_tier_state_of(tier);
-	s64 price = state->used_ns;
-
-	if (bank->head.between == EDICT_BETWEEN_STRICT)
-		return false;
-	if (!price)
-		price = edict_slice_of(bank, tier);
-	if (state->debt_ns < price)
-		return false;
-	state->debt_ns -= price;
-	return true;
-}
-
-static __always_inline u64 edict_limit_of(const struct edict_bank *bank, u32 tier)
-{
-	u64 limit = bank->head.tier[edict_index(tier)].max_wait_ns;
-
-	return limit && limit < EDICT_STALL_NS ? limit : EDICT_STALL_NS;
-}
-
-/* Moves what is due from one queue to the queue of the due. */
-static __always_inline void edict_collect(u32 queue, u64 limit, u64 slack, u64 slice, u64 now)
-{
-	struct edict_queue_state *state = &edict_queue_states[queue & (EDICT_QUEUES - 1)];
-	u64 oldest = now;
-	u32 left = edict_scan_max;
-	struct task_struct *p;
-
-	bpf_for_each(scx_dsq, p, EDICT_DSQ(queue), 0) {
-		struct edict_task *t = edict_task_of(p);
-		u64 queued_at;
-
-		if (!left--) {
-			oldest = state->bound;
-			break;
-		}
-		if (!t)
-			continue;
-		queued_at = t->queued_at;
-		if (edict_before(now + slack, queued_at + limit)) {
-			if (edict_before(queued_at, oldest))
-				oldest = queued_at;
-			continue;
-		}
-		scx_bpf_dsq_move_set_slice(BPF_FOR_EACH_ITER, slice);
-		scx_bpf_dsq_move_set_vtime(BPF_FOR_EACH_ITER, queued_at + limit);
-		if (scx_bpf_dsq_move_vtime(BPF_FOR_EACH_ITER, p, EDICT_DSQ_DUE, 0))
-			t->how = EDICT_HOW_DUE;
-	}
-	state->bound = oldest;
-	state->scanned_at = now;
-}
-
-/* Interrupts a CPU that may run `p` and runs nothing that is due itself. */
-static __always_inline void edict_make_room(struct task_struct *p, u64 now)
-{
-	u32 best = edict_nr_cpus, best_tier = 0, i;
-	struct edict_cpu *cpu;
-
-	bpf_for(i, 0, edict_nr_cpus) {
-		u32 tier;
-
-		if (!bpf_cpumask_test_cpu(i, p->cpus_ptr))
-			continue;
-		cpu = edict_cpu_of(i);
-		if (!cpu || cpu->kicked_at == now || cpu->held)
-			continue;
-		tier = cpu->tier;
-		if (tier >= EDICT_TIERS_MAX) {
-			/* Idle, or offline, or another class has it. */
-			if (!scx_bpf_test_and_clear_cpu_idle(i))
-				continue;
-			scx_bpf_kick_cpu(i, SCX_KICK_IDLE);
-			return;
-		}
-		if (cpu->how == EDICT_HOW_DUE)
-			continue;
-		if (best == edict_nr_cpus || tier > best_tier) {
-			best = i;
-			best_tier = tier;
-		}
-	}
-	if (best >= edict_nr_cpus)
-		return;
-	cpu = edict_cpu_of(best);
-	if (cpu)
-		cpu->kicked_at = now;
-	scx_bpf_kick_cpu(best, SCX_KICK_PREEMPT);
-}
-
-/*
- * A CPU that falls idle while another queues a task may miss it, and where a
- * real-time task holds that other CPU nobody comes by: the keeper does.
- */
-static __always_inline void edict_wake_idle(u64 dsq)
-{
-	struct task_struct *p;
-
-	bpf_for_each(scx_dsq, p, dsq, 0) {
-		s32 cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
-
-		if (cpu >= 0)
-			scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
-		break;
-	}
-}
-
-/* One round of the keeper; gives the time until the next. */
-static __always_inline u64 edict_keep(u64 active, u64 now)
-{
-	struct edict_bank *bank = EDICT_BANK(active);
-	u64 live, period = EDICT_KEEP_MAX_NS;
-	struct task_struct *p;
-	u32 queue, kicks = edict_kicks_max, looks = edict_scan_max;
-
-	if (!bank)
-		return period;
-	live = edict_live_queues(bank);
-	bpf_for(queue, 0, EDICT_TIERS_MAX) {
-		u64 limit = edict_limit_of(bank, queue);
-
-		if (queue < bank->head.nr_tiers && limit / 8 < period)
-			period = limit / 8;
-	}
-	if (period < EDICT_KEEP_MIN_NS)
-		period = EDICT_KEEP_MIN_NS;
-
-	bpf_for(queue, 0, EDICT_QUEUES) {
-		struct edict_queue_state *state = &edict_queue_states[queue & (EDICT_QUEUES - 1)];
-		s32 queued = scx_bpf_dsq_nr_queued(EDICT_DSQ(queue));
-		u64 limit = edict_limit_of(bank, queue), slack, slice;
-
-		if (queued <= 0)
-			continue;
-		edict_wake_idle(EDICT_DSQ(queue));
-		if (!(live & (1ULL << queue))) {
-			__sync_fetch_and_or(&edict_orphans, 1ULL << queue);
-			limit = EDICT_STALL_NS;
-		}
-		slack = edict_slice_of(bank, queue) * queued / (edict_nr_cpus ? edict_nr_cpus : 1);
-		if (slack > limit / 2)
-			slack = limit / 2;
-		slack += period;
-		if (edict_before(now + slack, state->bound + limit))
-			continue;
-		if (edict_before(now, state->scanned_at + limit / 16))
-			continue;
-		/*
-		 * A tier that takes more than its tickets say keeps its promise
-		 * with short turns: max_wait says when, tickets say how long.
-		 */
-		slice = edict_slice_of(bank, queue);
-		if (edict_tier_state_of(queue)->debt_ns > 0)
-			slice /= EDICT_DUE_SHARE;
-		edict_collect(queue, limit, slack, slice, now);
-	}
-
-	if (scx_bpf_dsq_nr_queued(EDICT_DSQ_RESUME) > 0) {
-		edict_wake_idle(EDICT_DSQ_RESUME);
-		bpf_for_each(scx_dsq, p, EDICT_DSQ_RESUME, 0) {
-			struct edict_task *t = edict_task_of(p);
-
-			if (!kicks || !looks--)
-				break;
-			if (!t || edict_before(now, t->queued_at + edict_limit_of(bank, t->tier)))
-				continue;
-			kicks--;
-			edict_make_room(p, now);
-		}
-	}
-
-	if (scx_bpf_dsq_nr_queued(EDICT_DSQ_DUE) > 0) {
-		edict_wake_idle(EDICT_DSQ_DUE);
-		bpf_for_each(scx_dsq, p, EDICT_DSQ_DUE, 0) {
-			/* Its position is its deadline. */
-			if (edict_before(now, p->scx.dsq_vtime) || !kicks--)
-				break;
-			edict_make_room(p, now);
-		}
-	}
-	return period;
 }
 
 #endif /* EDICT_TIERS_BPF_H */

@@ -29,6 +29,8 @@ pub const ROWS_MAX: usize = 65_536;
 pub const ROW_UNKNOWN: u32 = u32::MAX;
 /// Attributes.
 pub const ATTRS: usize = 32;
+/// CPUs that a tier can name.
+pub const CPUS_MAX: usize = 1024;
 /// What has rows: the attributes, and the patterns on two of them.
 pub const SLOTS: usize = 34;
 
@@ -63,10 +65,24 @@ pub mod head {
     pub const OTHERWISE_RULE: usize = 52;
     /// How many slots the policy uses beyond the first [`super::OWN_PLACE`].
     pub const NR_OTHERS: usize = 56;
+    /// Whether what a win uses weighs in a draw.
+    pub const COMPENSATE: usize = 60;
+    /// Seed of the draws; 0 is the object's own.
+    pub const SEED: usize = 64;
+    /// Nanoseconds: how far back what a tier took or missed counts.
+    pub const REFILL_NS: usize = 72;
+    /// Bit per tier that does not run everywhere.
+    pub const CONFINED: usize = 80;
+    /// Bit per tier with [`super::tier::flag::EXCLUSIVE`].
+    pub const EXCLUSIVE: usize = 84;
+    /// Bit per tier with [`super::tier::flag::BUDGET`].
+    pub const BUDGETED: usize = 88;
+    /// Bit per tier with [`super::tier::flag::PERF`].
+    pub const PACED: usize = 92;
     /// `u8 other[]`: which.
-    pub const OTHER: usize = 64;
+    pub const OTHER: usize = 96;
     /// `struct edict_attr_table attr[]`.
-    pub const ATTR: usize = 104;
+    pub const ATTR: usize = 136;
     /// `struct edict_tier tier[]`.
     pub const TIER: usize = ATTR + super::SLOTS * super::attr::SIZE;
     /// The whole header.
@@ -115,8 +131,32 @@ pub mod tier {
     pub const PREEMPT: usize = 20;
     /// `enum edict_order`.
     pub const ORDER: usize = 24;
+    /// `enum edict_tier_flags`.
+    pub const FLAGS: usize = 28;
+    /// Of 1024.
+    pub const PERF: usize = 32;
+    /// Parts per million of the machine's CPU time.
+    pub const BUDGET_PPM: usize = 36;
+    /// Nanoseconds.
+    pub const BURST_NS: usize = 40;
+    /// `enum edict_within`.
+    pub const WITHIN: usize = 48;
+    /// Number of the cache or the node.
+    pub const PLACE: usize = 52;
+    /// `u64 cpus[]`: bit per CPU.
+    pub const CPUS: usize = 56;
     /// The whole struct.
-    pub const SIZE: usize = 32;
+    pub const SIZE: usize = CPUS + super::CPUS_MAX / 8;
+
+    /// `enum edict_tier_flags`.
+    pub mod flag {
+        /// No other tier on the CPUs of the same core.
+        pub const EXCLUSIVE: u32 = 1;
+        /// The performance level is given.
+        pub const PERF: u32 = 2;
+        /// The budget and the burst are given.
+        pub const BUDGET: u32 = 4;
+    }
 }
 
 /// `struct edict_clause`.
@@ -156,7 +196,7 @@ pub mod bank {
 }
 
 const _: () = {
-    assert!(head::SIZE == 104 + 34 * 32 + 16 * 32);
+    assert!(head::SIZE == 136 + 34 * 32 + 16 * 184);
     assert!(bank::NAME_KEY.is_multiple_of(8));
     assert!(bank::WORD.is_multiple_of(8));
     assert!(ATTRS == crate::check::Attribute::COUNT);

@@ -16,7 +16,7 @@ use crate::plan::Slot;
 const WAIT_BUCKETS: usize = 32;
 const HEAD: usize = 32;
 const RULES: usize = layout::RULES_MAX * 8;
-const TIER: usize = 38 * 8;
+const TIER: usize = 41 * 8;
 /// Bytes of `struct edict_inspect`, and where its facts begin.
 pub(super) const INSPECTION: usize = FACTS + 40 + layout::SLOTS * 8 + layout::CLAUSES_MAX / 8;
 const FACTS: usize = 40;
@@ -73,7 +73,7 @@ impl Statistics {
         let tiers = (0..image.tiers().len())
             .map(|tier| {
                 let at = HEAD + RULES + tier * TIER;
-                let waits: Vec<u64> = (0..WAIT_BUCKETS).map(|b| sum(at + 48 + b * 8)).collect();
+                let waits: Vec<u64> = (0..WAIT_BUCKETS).map(|b| sum(at + 72 + b * 8)).collect();
                 let longest = per_cpu.iter().map(|bytes| word64(bytes, at + 40)).max();
                 TierStatistics {
                     tasks: u64::from(word32(&population, 8 + tier * 4)),
