@@ -161,12 +161,13 @@ lottery { compensate = false seed = 42 }
     assert_eq!(learn.min_confidence, Ppm(700_000));
     let lottery = policy.lottery();
     assert_eq!((lottery.compensate, lottery.seed), (false, 42));
-    assert_eq!(lottery.refill.0, 100_000_000);
+    assert_eq!(lottery.refill.0, 1_000_000_000);
 
     // One error for each block and field, and a note for each in `check`.
-    assert_eq!(policy.unready().len(), 12);
+    let codes: Vec<&str> = policy.unready().iter().map(|d| d.code.as_str()).collect();
+    assert_eq!(codes, ["E0506", "E0506", "E0507", "E0506", "E0506"]);
     assert!(policy.unready().iter().all(Diagnostic::is_error));
-    assert_eq!(checked.diagnostics.len(), 12);
+    assert_eq!(checked.diagnostics.len(), 5);
     for diagnostic in &checked.diagnostics {
         assert_eq!(diagnostic.severity, Severity::Note);
     }

@@ -19,6 +19,7 @@ use edict::plan;
 const SHIPPED: &[&str] = &[
     "examples/01-two-tiers.edict",
     "examples/02-sets-and-cgroups.edict",
+    "examples/07-limits.edict",
     "policies/base",
     "policies/desktop",
 ];

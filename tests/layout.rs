@@ -10,7 +10,8 @@
 
 mod support;
 
-use edict::image::layout::{self, attr, bank, clause, head, tier};
+use edict::image::layout::tier::flag;
+use edict::image::layout::{self, attr, bank, between, clause, head, order, tier, within};
 use support::facts::Facts;
 
 #[test]
@@ -93,6 +94,19 @@ fn rust_and_c_agree_on_every_size_and_offset() {
         layout::kind::TOLD as usize,
         layout::COMM_LEN,
         layout::CPUS_MAX,
+        between::LOTTERY as usize,
+        between::STRICT as usize,
+        between::STRIDE as usize,
+        order::VTIME as usize,
+        order::FIFO as usize,
+        order::LOTTERY as usize,
+        within::MACHINE as usize,
+        within::CPUS as usize,
+        within::LLC as usize,
+        within::NODE as usize,
+        flag::EXCLUSIVE as usize,
+        flag::PERF as usize,
+        flag::BUDGET as usize,
     ];
     for (index, rust) in expected.iter().enumerate() {
         assert_eq!(

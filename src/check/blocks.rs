@@ -213,29 +213,19 @@ impl Blocks<'_> {
                 restart: about.class == Class::Restart,
                 span: entry.at,
             });
-            let choice = match entry.given {
-                Given::Choice(choice) => Some(choice),
-                _ => None,
-            };
-            if kind.engine == Engine::Missing || about.is_ready(choice) {
+            if about.engine == Engine::There {
                 continue;
             }
-            let (what, help) = match (about.engine, choice) {
-                (Engine::MissingFor(_), Some(choice)) => {
-                    (format!("`{} = {choice}`", about.name), ready_choices(about))
-                }
-                _ => (
-                    format!("`{}` of `{}`", about.name, kind.word),
-                    "leave it out to run the policy".to_owned(),
-                ),
-            };
             self.unready.push(
                 Diagnostic::new(
                     Code::E0507,
-                    format!("{what} cannot be carried out by this version"),
+                    format!(
+                        "`{}` of `{}` cannot be carried out by this version",
+                        about.name, kind.word
+                    ),
                 )
                 .label(entry.name, "checked, but not carried out")
-                .help(help),
+                .help("leave it out to run the policy"),
             );
         }
     }
@@ -267,18 +257,6 @@ impl Blocks<'_> {
             }
         }
     }
-}
-
-/// The choices that are carried out.
-fn ready_choices(field: &Field) -> String {
-    let FieldType::Choice(choices) = field.ty else {
-        return String::new();
-    };
-    let ready = choices.iter().filter(|choice| field.is_ready(Some(choice)));
-    let ready: Vec<String> = ready
-        .map(|choice| format!("`{} = {choice}`", field.name))
-        .collect();
-    format!("to run the policy, write {}", ready.join(" or "))
 }
 
 pub(super) fn nanos(value: i64) -> Nanos {

@@ -63,6 +63,7 @@ pub use pattern::{Patterns, TextClass, TooComplex, exact_regex};
 pub use policy::*;
 pub use reach::{Difference, Differences, Values, differences, overlaps, task_text, witness};
 pub use types::LONGEST_TEXT;
+pub use values::MOST_CPUS;
 
 use blocks::tier_id;
 

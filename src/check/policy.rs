@@ -5,9 +5,11 @@
 //! every limit holds, the tiers are not empty and the last rule is `otherwise`.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
 use super::attribute::Attribute;
+use super::units;
 use crate::diag::{Diagnostic, Span};
 
 pub use super::parts::*;
@@ -32,6 +34,13 @@ pub struct Nanos(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ppm(pub u32);
 
+/// As it is written in a policy, `12.5%`.
+impl fmt::Display for Ppm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&units::ratio(i64::from(self.0)))
+    }
+}
+
 /// In which order the tasks of one tier run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Order {
@@ -43,6 +52,17 @@ pub enum Order {
     Lottery,
 }
 
+impl Order {
+    /// As it is written in a policy.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Vtime => "vtime",
+            Self::Fifo => "fifo",
+            Self::Lottery => "lottery",
+        }
+    }
+}
+
 /// How the next tier is chosen among those that have something to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Between {
@@ -52,6 +72,17 @@ pub enum Between {
     Stride,
     /// Always the first tier in the order of the policy.
     Strict,
+}
+
+impl Between {
+    /// As it is written in a policy.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Tiers => "tiers",
+            Self::Stride => "stride",
+            Self::Strict => "strict",
+        }
+    }
 }
 
 /// One tier, every field resolved.
@@ -73,13 +104,15 @@ pub struct Tier {
     pub max_wait: Option<Nanos>,
     /// The CPUs that its tasks run on; none means all.
     pub cpus: Option<Cpus>,
-    /// Whether tasks of other tiers are kept off [`Tier::cpus`].
+    /// Whether tasks of other tiers are kept off the CPUs of a core while one of
+    /// its tasks runs there.
     pub exclusive: bool,
     /// The performance level that a CPU is asked for.
     pub perf: Option<Ppm>,
     /// The largest part of the machine's CPU time.
     pub budget: Option<Ppm>,
-    /// CPU time that may be taken at once beyond the budget.
+    /// CPU time that may be taken at once beyond the budget; there is one when
+    /// there is a budget.
     pub burst: Option<Nanos>,
 }
 
@@ -236,7 +269,7 @@ impl Rule {
 pub struct Lottery {
     /// How the next tier is chosen.
     pub between: Between,
-    /// How often what tiers did not take is forgotten.
+    /// How far back what a tier took or missed counts.
     pub refill: Nanos,
     /// Whether leaving a slice early is made up for.
     pub compensate: bool,

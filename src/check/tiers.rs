@@ -47,17 +47,12 @@ impl Blocks<'_> {
             let problem = promise(name, wait, slice, &fields);
             self.sink.push(problem);
         }
-        for (field, other) in [("exclusive", "cpus"), ("burst", "budget")] {
-            let asks = match fields.get(field) {
-                Some(entry) => entry.given != Given::Truth(false),
-                None => false,
-            };
-            // A value that was refused is there all the same.
-            let blocks = || std::iter::once(&block).chain(overrides);
-            if asks && !blocks().any(|block| gives(block, other)) {
-                self.needs(&fields, field, other);
-            }
+        // A value that was refused is there all the same.
+        let mut blocks = std::iter::once(&block).chain(overrides);
+        if fields.get("burst").is_some() && !blocks.any(|block| gives(block, "budget")) {
+            self.needs(&fields, "burst", "budget");
         }
+        let budget = fields.ppm("budget");
         let cpus = match fields.get("cpus").map(|entry| &entry.given) {
             Some(Given::Cpus(cpus)) => Some(cpus.clone()),
             _ => None,
@@ -78,8 +73,8 @@ impl Blocks<'_> {
             cpus,
             exclusive: fields.truth("exclusive"),
             perf: fields.ppm("perf"),
-            budget: fields.ppm("budget"),
-            burst: fields.nanos("burst"),
+            budget,
+            burst: fields.nanos("burst").filter(|_| budget.is_some()),
         })
     }
 

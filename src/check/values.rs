@@ -14,8 +14,8 @@ use super::types::{self, Value};
 use crate::diag::{Code, Diagnostic, Span, shown};
 use crate::syntax::ast::{Expr, Kind};
 
-/// The largest number of a CPU, a cache or a node (`NR_CPUS` is at most 8,192).
-const LARGEST_CPU: u16 = 8_191;
+/// CPUs, caches or nodes: as many as the mask of a tier has bits.
+pub const MOST_CPUS: usize = 1_024;
 
 /// Attributes that a model can be given.
 const MOST_INPUTS: usize = 16;
@@ -449,10 +449,12 @@ fn unfit_path(path: &str, span: Span) -> Option<Diagnostic> {
 
 /// `0-3,8`, `llc 0`, `node 1`; the label for what is not.
 fn cpus(text: &str) -> Result<Cpus, &'static str> {
-    const NUMBER: &str = "expected numbers up to 8191";
+    const NUMBER: &str = "expected numbers up to 1023";
     let number = |digits: &str| {
         let number = decimal::<u16>(digits.trim());
-        number.filter(|cpu| *cpu <= LARGEST_CPU).ok_or(NUMBER)
+        number
+            .filter(|cpu| usize::from(*cpu) < MOST_CPUS)
+            .ok_or(NUMBER)
     };
     let text = text.trim();
     for (word, make) in [("llc", Cpus::Llc as fn(u16) -> Cpus), ("node", Cpus::Node)] {
@@ -493,8 +495,10 @@ mod tests {
         assert_eq!(cpus(" 8, 0-3,4 "), Ok(Cpus::List(vec![(0, 4), (8, 8)])));
         assert_eq!(cpus("llc 2"), Ok(Cpus::Llc(2)));
         assert_eq!(cpus("node 0"), Ok(Cpus::Node(0)));
+        assert_eq!(cpus("0-1023"), Ok(Cpus::List(vec![(0, 1023)])));
         for wrong in [
-            "", ",", "1-", "-1", "3-1", "1,1", "0-4,2", "8192", "99999", "llc", "llc x", "a", "+1",
+            "", ",", "1-", "-1", "3-1", "1,1", "0-4,2", "1024", "0-1024", "llc 1024", "99999",
+            "llc", "llc x", "a", "+1",
         ] {
             assert!(cpus(wrong).is_err(), "{wrong}");
         }

@@ -190,20 +190,8 @@ fn explain_field(terminal: &Terminal, block: &BlockKind, field: &Field) {
         },
         field.written()
     ));
-    if let Some(not) = not_carried_out(block, field) {
-        terminal.print(&format!("  note     {not}\n"));
-    }
-}
-
-/// What of a field no engine of this version carries out.
-fn not_carried_out(block: &BlockKind, field: &Field) -> Option<String> {
-    let checked = "is checked, but not carried out by this version";
-    match (block.engine, field.engine) {
-        (Engine::There, Engine::There) => None,
-        (Engine::There, Engine::MissingFor(choices)) => {
-            Some(format!("`{}` {checked}", choices.join("`, `")))
-        }
-        _ => Some(checked.replace("is checked", "checked")),
+    if !carried_out(block, field) {
+        terminal.print("  note     checked, but not carried out by this version\n");
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::policy::{self, Built};
 use super::{Exit, Format, Terminal};
-use crate::check::{Between, Order, TierId};
+use crate::check::TierId;
 use crate::diag::visible;
 use crate::image::Image;
 use crate::plan::{Partition, Placement, Plan};
@@ -62,13 +62,14 @@ fn document(plan: &Plan, image: &Image) -> Value {
                 "name": tier.name,
                 "tickets": tier.tickets,
                 "slice_ns": tier.slice.0,
-                "order": match tier.order {
-                    Order::Vtime => "vtime",
-                    Order::Fifo => "fifo",
-                    Order::Lottery => "lottery",
-                },
+                "order": tier.order.word(),
                 "preempt": tier.preempt.iter().map(name).collect::<Vec<_>>(),
                 "max_wait_ns": tier.max_wait.map(|wait| wait.0),
+                "cpus": tier.cpus.as_ref().map(ToString::to_string),
+                "exclusive": tier.exclusive,
+                "perf_ppm": tier.perf.map(|perf| perf.0),
+                "budget_ppm": tier.budget.map(|budget| budget.0),
+                "burst_ns": tier.burst.map(|burst| burst.0),
             })
         })
         .collect();
@@ -103,15 +104,15 @@ fn document(plan: &Plan, image: &Image) -> Value {
             })
         })
         .collect();
+    let lottery = plan.lottery();
     json!({
         "policy": plan.name(),
         "version": plan.version(),
         "digest": image.digest().to_string(),
-        "between": match plan.lottery().between {
-            Between::Tiers => "tiers",
-            Between::Stride => "stride",
-            Between::Strict => "strict",
-        },
+        "between": lottery.between.word(),
+        "refill_ns": lottery.refill.0,
+        "compensate": lottery.compensate,
+        "seed": lottery.seed,
         "tiers": tiers,
         "rules": rules,
         "clauses": plan.clauses().len(),

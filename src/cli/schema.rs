@@ -106,10 +106,6 @@ fn about(summary: &str, engine: Engine) -> String {
     match engine {
         Engine::There => summary.to_owned(),
         Engine::Missing => format!("{summary} (not carried out by this version)"),
-        Engine::MissingFor(choices) => {
-            let choices = choices.join(", ");
-            format!("{summary} (this version does not carry out: {choices})")
-        }
     }
 }
 

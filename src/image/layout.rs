@@ -31,6 +31,8 @@ pub const ROW_UNKNOWN: u32 = u32::MAX;
 pub const ATTRS: usize = 32;
 /// CPUs that a tier can name.
 pub const CPUS_MAX: usize = 1024;
+/// The highest performance level, `SCX_CPUPERF_ONE` of the kernel.
+pub const PERF_ONE: u32 = 1024;
 /// What has rows: the attributes, and the patterns on two of them.
 pub const SLOTS: usize = 34;
 
@@ -119,6 +121,38 @@ pub mod kind {
     pub const TOLD: u32 = 2;
 }
 
+/// `enum edict_between`: how the next tier is chosen.
+pub mod between {
+    /// A lottery by tickets.
+    pub const LOTTERY: u32 = 0;
+    /// The first that has something to run.
+    pub const STRICT: u32 = 1;
+    /// In turns, as frequent as the tickets are many.
+    pub const STRIDE: u32 = 2;
+}
+
+/// `enum edict_order`: in which order the tasks of a tier run.
+pub mod order {
+    /// By virtual time.
+    pub const VTIME: u32 = 0;
+    /// By arrival.
+    pub const FIFO: u32 = 1;
+    /// By a lottery.
+    pub const LOTTERY: u32 = 2;
+}
+
+/// `enum edict_within`: where the tasks of a tier run.
+pub mod within {
+    /// Everywhere.
+    pub const MACHINE: u32 = 0;
+    /// The CPUs of [`super::tier::CPUS`].
+    pub const CPUS: u32 = 1;
+    /// The cache of the number [`super::tier::PLACE`].
+    pub const LLC: u32 = 2;
+    /// The node of that number.
+    pub const NODE: u32 = 3;
+}
+
 /// `struct edict_tier`.
 pub mod tier {
     /// Nanoseconds.
@@ -201,6 +235,7 @@ const _: () = {
     assert!(bank::WORD.is_multiple_of(8));
     assert!(ATTRS == crate::check::Attribute::COUNT);
     assert!(SLOTS == crate::plan::Slot::COUNT);
+    assert!(CPUS_MAX == crate::check::MOST_CPUS);
     assert!(CLAUSES_MAX == crate::plan::CLAUSES_MAX);
     assert!(NAME_SLOTS_MAX == crate::plan::cost::NAME_SLOTS);
     assert!(PREFIX_BOUNDS_MAX == crate::plan::cost::PREFIX_BOUNDS);

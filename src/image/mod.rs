@@ -10,17 +10,18 @@
 //! policy does not use.
 
 mod bytes;
+mod head;
 pub mod layout;
 mod names;
 mod rows;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::check::{Attribute, Between, Nanos, Order, RuleId};
+use crate::check::{Attribute, Nanos, RuleId};
 use crate::diag::{Code, Diagnostic};
 use crate::plan::{AttributePlan, ClassId, Partition, Placement, Plan, RuleInfo, Slot};
 use bytes::Bytes;
-use layout::{attr, bank, clause, head, tier};
+use layout::{attr, bank, clause};
 use rows::Rows;
 
 /// SHA-256 of the bytes of a bank.
@@ -232,10 +233,10 @@ fn emit_whole(plan: &Plan) -> Result<Image, TooLarge> {
         uses |= bit(planned.slot);
         if planned.slot.index() >= layout::OWN_PLACE {
             // There are fewer slots than a byte can number.
-            bytes.u8(head::OTHER + others, planned.slot.index() as u8);
+            bytes.u8(layout::head::OTHER + others, planned.slot.index() as u8);
             others += 1;
         }
-        let at = head::ATTR + planned.slot.index() * attr::SIZE;
+        let at = layout::head::ATTR + planned.slot.index() * attr::SIZE;
         bytes.u32(at + attr::ROW_UNKNOWN, row(planned.unknown));
 
         let kind = match (planned.placement, &planned.partition) {
@@ -308,8 +309,8 @@ fn emit_whole(plan: &Plan) -> Result<Image, TooLarge> {
     }
     write_names(&mut bytes, &exact)?;
 
-    write_head(&mut bytes, plan, uses, words, rows.len());
-    bytes.u32(head::NR_OTHERS, narrow(others));
+    head::write(&mut bytes, plan, uses, words, rows.len());
+    bytes.u32(layout::head::NR_OTHERS, narrow(others));
     for (index, planned) in plan.clauses().iter().enumerate() {
         let at = bank::CLAUSE + index * clause::SIZE;
         bytes.u16(at + clause::RULE, planned.rule.0);
@@ -343,60 +344,14 @@ fn emit_whole(plan: &Plan) -> Result<Image, TooLarge> {
     })
 }
 
-fn write_head(bytes: &mut Bytes, plan: &Plan, uses: u64, words: usize, rows: usize) {
-    bytes.u64(head::USES, uses);
-    bytes.u32(head::NR_TIERS, narrow(plan.tiers().len()));
-    bytes.u32(head::NR_RULES, narrow(plan.rules().len()));
-    bytes.u32(head::NR_CLAUSES, narrow(plan.clauses().len()));
-    bytes.u32(head::STRIDE, narrow(words));
-    bytes.u32(head::NR_ROWS, narrow(rows));
-    bytes.u32(
-        head::BETWEEN,
-        match plan.lottery().between {
-            Between::Tiers => 0,
-            Between::Strict => 1,
-            // No object carries it out yet: such a policy is not put in force.
-            Between::Stride => 2,
-        },
-    );
-    let otherwise = plan.rules().last();
-    bytes.u32(
-        head::OTHERWISE_TIER,
-        otherwise.map_or(0, |rule| u32::from(rule.tier.0)),
-    );
-    bytes.u32(
-        head::OTHERWISE_RULE,
-        narrow(plan.rules().len().saturating_sub(1)),
-    );
-    for (index, planned) in plan.tiers().iter().enumerate() {
-        let at = head::TIER + index * tier::SIZE;
-        bytes.u64(at + tier::SLICE_NS, planned.slice.0);
-        bytes.u64(
-            at + tier::MAX_WAIT_NS,
-            planned.max_wait.map_or(0, |wait| wait.0),
-        );
-        bytes.u32(at + tier::TICKETS, planned.tickets);
-        bytes.u32(
-            at + tier::PREEMPT,
-            planned.preempt.iter().fold(0, |mask, id| mask | 1 << id.0),
-        );
-        bytes.u32(
-            at + tier::ORDER,
-            match planned.order {
-                Order::Vtime => 0,
-                Order::Fifo => 1,
-                // As `stride`.
-                Order::Lottery => 2,
-            },
-        );
-    }
-}
-
 fn write_names(bytes: &mut Bytes, entries: &[(names::Key, u16)]) -> Result<(), TooLarge> {
     let table = names::build(entries).ok_or_else(|| too_large(Attribute::Comm, "names and ids"))?;
-    bytes.u64(head::NAME_SEED, table.seed);
-    bytes.u32(head::NAME_BUCKETS, narrow(table.displacements.len()));
-    bytes.u32(head::NAME_SLOTS, narrow(table.slots.len()));
+    bytes.u64(layout::head::NAME_SEED, table.seed);
+    bytes.u32(
+        layout::head::NAME_BUCKETS,
+        narrow(table.displacements.len()),
+    );
+    bytes.u32(layout::head::NAME_SLOTS, narrow(table.slots.len()));
     for (index, displacement) in table.displacements.iter().enumerate() {
         bytes.u16(bank::NAME_DISPLACEMENT + index * 2, *displacement);
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use super::classes::{AttributePlan, Partition};
 use super::clauses::Literal;
 use super::{Placement, Plan};
-use crate::check::{Attribute, Between, Compare, Nanos, Order, Test, TierId, Type};
+use crate::check::{Attribute, Between, Compare, Nanos, Test, TierId, Type};
 
 /// How many members of a set are written out.
 const MEMBERS_SHOWN: usize = 4;
@@ -31,19 +31,10 @@ impl Plan {
     }
 
     fn write_tiers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let between = match self.lottery().between {
-            Between::Tiers => "lottery by tickets",
-            Between::Stride => "stride by tickets",
-            Between::Strict => "strict",
-        };
-        writeln!(f, "\ntiers ({between})")?;
+        writeln!(f, "\ntiers ({})", self.drawn())?;
         let width = self.tiers().iter().map(|t| t.name.len()).max().unwrap_or(0);
         for (index, tier) in self.tiers().iter().enumerate() {
-            let order = match tier.order {
-                Order::Vtime => "vtime",
-                Order::Fifo => "fifo",
-                Order::Lottery => "lottery",
-            };
+            let order = tier.order.word();
             write!(
                 f,
                 "  {index:>2} {:width$}  tickets {:>7}  slice {:>6}  order {order}",
@@ -58,9 +49,44 @@ impl Plan {
                 let names: Vec<&str> = tier.preempt.iter().map(|id| self.tier_name(*id)).collect();
                 write!(f, "  preempt {}", names.join(", "))?;
             }
+            if let Some(cpus) = &tier.cpus {
+                write!(f, "  cpus {cpus}")?;
+            }
+            if tier.exclusive {
+                write!(f, "  exclusive")?;
+            }
+            if let Some(perf) = tier.perf {
+                write!(f, "  perf {perf}")?;
+            }
+            if let Some(budget) = tier.budget {
+                write!(f, "  budget {budget}")?;
+            }
+            if let Some(burst) = tier.burst {
+                write!(f, "  burst {}", Time(burst))?;
+            }
             writeln!(f)?;
         }
         Ok(())
+    }
+
+    /// How the next tier is chosen.
+    fn drawn(&self) -> String {
+        let lottery = self.lottery();
+        let mut drawn = match lottery.between {
+            Between::Strict => "strict".to_owned(),
+            Between::Stride => "stride by tickets".to_owned(),
+            Between::Tiers => "lottery by tickets".to_owned(),
+        };
+        if lottery.between != Between::Strict {
+            drawn.push_str(&format!(", refill {}", Time(lottery.refill)));
+        }
+        if !lottery.compensate {
+            drawn.push_str(", not compensated");
+        }
+        if lottery.seed != 0 {
+            drawn.push_str(&format!(", seed {}", lottery.seed));
+        }
+        drawn
     }
 
     fn write_attributes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::check::{Cond, Policy, Rule, Tier};
+use crate::check::{Cond, Lottery, Policy, Rule, Tier};
 
 /// As many names are listed for each kind of change; then they are counted.
 const NAMES_MAX: usize = 4;
@@ -26,8 +26,9 @@ pub fn between(old: &Policy, new: &Policy) -> String {
     }
     tiers(old, new, &mut parts);
     rules(old, new, &mut parts);
-    if old.lottery() != new.lottery() {
-        parts.push("lottery changed".to_owned());
+    let fields = lottery_changes(old.lottery(), new.lottery());
+    if !fields.is_empty() {
+        parts.push(format!("lottery ({}) changed", fields.join(", ")));
     }
     others(old, new, &mut parts);
     if parts.is_empty() {
@@ -61,39 +62,58 @@ fn tier_changes(old: &Policy, before: &Tier, new: &Policy, after: &Tier) -> Vec<
             .map(|tier| tier.name.clone())
             .collect()
     };
-    let mut fields = Vec::new();
-    if before.tickets != after.tickets {
-        fields.push(format!("tickets {} to {}", before.tickets, after.tickets));
-    }
-    if before.slice != after.slice {
-        fields.push(format!(
-            "slice {} to {}",
-            nanos(before.slice.0),
-            nanos(after.slice.0)
-        ));
-    }
-    if before.max_wait != after.max_wait {
-        let wait = |tier: &Tier| tier.max_wait.map_or("none".to_owned(), |w| nanos(w.0));
-        fields.push(format!("max_wait {} to {}", wait(before), wait(after)));
-    }
-    if before.order != after.order {
-        fields.push("order".to_owned());
-    }
+    let both = |show: fn(&Tier) -> String| (show(before), show(after));
+    let mut fields = values([
+        ("tickets", both(|tier| tier.tickets.to_string())),
+        ("slice", both(|tier| nanos(tier.slice.0))),
+        (
+            "max_wait",
+            both(|tier| some(tier.max_wait.map(|wait| nanos(wait.0)))),
+        ),
+        ("order", both(|tier| tier.order.word().to_owned())),
+    ]);
     if names(old, before) != names(new, after) {
         fields.push("preempt".to_owned());
     }
-    for (field, changed) in [
-        ("cpus", before.cpus != after.cpus),
-        ("exclusive", before.exclusive != after.exclusive),
-        ("perf", before.perf != after.perf),
-        ("budget", before.budget != after.budget),
-        ("burst", before.burst != after.burst),
-    ] {
-        if changed {
-            fields.push(field.to_owned());
-        }
+    fields.extend(values([
+        (
+            "cpus",
+            both(|tier| {
+                let cpus = tier.cpus.as_ref();
+                cpus.map_or_else(|| "all".to_owned(), ToString::to_string)
+            }),
+        ),
+        ("exclusive", both(|tier| tier.exclusive.to_string())),
+        ("perf", both(|tier| some(tier.perf))),
+        ("budget", both(|tier| some(tier.budget))),
+    ]));
+    // It comes and goes with the budget.
+    if let (Some(was), Some(is)) = (before.burst, after.burst) {
+        fields.extend(values([("burst", (nanos(was.0), nanos(is.0)))]));
     }
     fields
+}
+
+fn lottery_changes(before: Lottery, after: Lottery) -> Vec<String> {
+    let both = |show: fn(Lottery) -> String| (show(before), show(after));
+    values([
+        ("between", both(|lottery| lottery.between.word().to_owned())),
+        ("refill", both(|lottery| nanos(lottery.refill.0))),
+        ("compensate", both(|lottery| lottery.compensate.to_string())),
+        ("seed", both(|lottery| lottery.seed.to_string())),
+    ])
+}
+
+/// `tickets 20 to 40` for each value that is another one.
+fn values<const N: usize>(fields: [(&str, (String, String)); N]) -> Vec<String> {
+    let changed = fields.into_iter().filter(|(_, (was, is))| was != is);
+    changed
+        .map(|(field, (was, is))| format!("{field} {was} to {is}"))
+        .collect()
+}
+
+fn some(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "none".to_owned(), |value| value.to_string())
 }
 
 /// Blocks that are compared as a whole: models by name, and those that there
@@ -307,7 +327,26 @@ rules {
         changed(
             "tickets = 800",
             "tickets = 900   order = fifo",
-            "tier critical (tickets 800 to 900, order) changed",
+            "tier critical (tickets 800 to 900, order vtime to fifo) changed",
+        );
+        changed(
+            "tickets = 800",
+            "tickets = 800   cpus = \"llc 0\"   exclusive = true   perf = 12%   budget = 30%",
+            "tier critical (cpus all to llc 0, exclusive false to true, perf none to 12%, budget none to 30%) changed",
+        );
+        let limited = |burst: &str| {
+            policy(&OLD.replace(
+                "tickets = 20 ",
+                &format!("tickets = 20 budget = 30% {burst} "),
+            ))
+        };
+        assert_eq!(
+            between(&limited("burst = 50ms"), &limited("")),
+            "no change in meaning"
+        );
+        assert_eq!(
+            between(&limited("burst = 20ms"), &limited("")),
+            "tier batch (burst 20ms to 50ms) changed"
         );
     }
 
@@ -404,7 +443,7 @@ rules {
         changed(
             "tickets = 800",
             "tickets = 800   cpus = \"0-3\"",
-            "tier critical (cpus) changed",
+            "tier critical (cpus all to 0-3) changed",
         );
     }
 
@@ -414,8 +453,13 @@ rules {
         changed("policy web", "policy wob", "policy wob instead of web");
         changed(
             "rules {",
-            "lottery { between = strict }\nrules {",
-            "lottery changed",
+            "lottery { between = strict   seed = 0 }\nrules {",
+            "lottery (between tiers to strict) changed",
+        );
+        changed(
+            "rules {",
+            "lottery { refill = 200ms   compensate = false   seed = 7 }\nrules {",
+            "lottery (refill 1s to 200ms, compensate true to false, seed 0 to 7) changed",
         );
     }
 }

@@ -237,8 +237,10 @@ fn explain_knows_blocks_fields_and_statements() {
         out.stderr
     );
     for (topic, not) in [
-        ("tier.cpus", "checked, but not carried out by this version"),
-        ("tier.order", "`lottery` is checked, but not carried out"),
+        (
+            "balance.model",
+            "checked, but not carried out by this version",
+        ),
         ("model.file", "none, it must be given"),
         ("balance.max_moves", "checked, but not carried out"),
     ] {

@@ -338,13 +338,10 @@ fn check_says_what_a_kernel_lacks_and_what_a_policy_costs() {
 #[test]
 fn what_is_not_carried_out_is_a_note() {
     let desk = Desk::new();
-    desk.write(
-        "later.edict",
-        &GOOD.replace("tickets = 100 ", "tickets = 100 perf = 50% "),
-    );
+    desk.write("later.edict", &format!("{GOOD}learn {{ stale = 90s }}\n"));
     let out = desk.run(&["check", "--deny-warnings", "later.edict"]);
     assert_eq!(out.code, 0, "{}", out.stdout);
     let document = desk.json(&["check", "later.edict"], 0);
     assert_eq!(document["diagnostics"][0]["severity"], "note");
-    assert_eq!(document["diagnostics"][0]["code"], "E0507");
+    assert_eq!(document["diagnostics"][0]["code"], "E0506");
 }

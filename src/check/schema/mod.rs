@@ -87,8 +87,6 @@ pub enum Engine {
     There,
     /// It cannot.
     Missing,
-    /// It can, but for these choices.
-    MissingFor(&'static [&'static str]),
 }
 
 /// One field of a block.
@@ -149,20 +147,6 @@ impl Field {
     const fn without_engine(mut self) -> Self {
         self.engine = Engine::Missing;
         self
-    }
-
-    const fn without_engine_for(mut self, choices: &'static [&'static str]) -> Self {
-        self.engine = Engine::MissingFor(choices);
-        self
-    }
-
-    /// Whether this version carries the choice out, or any other value.
-    pub fn is_ready(&self, choice: Option<&str>) -> bool {
-        match self.engine {
-            Engine::There => true,
-            Engine::Missing => false,
-            Engine::MissingFor(choices) => choice.is_none_or(|choice| !choices.contains(&choice)),
-        }
     }
 
     /// The field as one would write it, `slice = 5ms`.
@@ -284,13 +268,6 @@ mod tests {
             for field in kind.fields {
                 let name = format!("{}.{}", kind.word, field.name);
                 assert!(!(field.required && field.default.is_some()), "{name}");
-                if let Engine::MissingFor(choices) = field.engine {
-                    let FieldType::Choice(all) = field.ty else {
-                        panic!("{name} has no choices");
-                    };
-                    assert!(choices.iter().all(|choice| all.contains(choice)), "{name}");
-                    assert!(field.is_ready(field.default), "{name}");
-                }
                 assert!(!field.summary.ends_with('.'), "{name}");
             }
         }

@@ -65,8 +65,7 @@ pub const BLOCKS: [BlockKind; 9] = [
                 "vtime",
                 "in which order the tasks of the tier run: by virtual time, which nice weighs, by arrival, or by a lottery that nice weighs",
             )
-            .default("vtime")
-            .without_engine_for(&["lottery"]),
+            .default("vtime"),
             Field::new(
                 "preempt",
                 FieldType::Tiers,
@@ -85,37 +84,33 @@ pub const BLOCKS: [BlockKind; 9] = [
                 FieldType::Cpus,
                 "\"0-3,8\"",
                 "the CPUs that its tasks run on: numbers and ranges, or one domain as `\"llc 0\"` or `\"node 1\"`; all CPUs when it is left out",
-            )
-            .without_engine(),
+            ),
             Field::new(
                 "exclusive",
                 FieldType::Truth,
                 "true",
-                "whether the tasks of other tiers are kept off its `cpus`",
+                "whether no task of another tier runs on the CPUs of the same core while one of its tasks runs",
             )
-            .default("false")
-            .without_engine(),
+            .default("false"),
             Field::new(
                 "perf",
                 FieldType::Ratio(0, 100 * PERCENT),
                 "80%",
                 "the performance level that a CPU is asked for while it runs a task of the tier",
-            )
-            .without_engine(),
+            ),
             Field::new(
                 "budget",
                 FieldType::Ratio(PERCENT, 100 * PERCENT),
                 "30%",
                 "the largest part of the machine's CPU time that the tier takes while others have something to run",
-            )
-            .without_engine(),
+            ),
             Field::new(
                 "burst",
                 FieldType::Duration(MILLISECOND, SECOND),
                 "50ms",
                 "how much CPU time the tier may take at once beyond its `budget`",
             )
-            .without_engine(),
+            .default("50ms"),
         ],
         summary: "a class of tasks that are scheduled alike; at least 1, at most 16",
         example: "tier batch { tickets = 20 }",
@@ -188,32 +183,28 @@ pub const BLOCKS: [BlockKind; 9] = [
                 "tiers",
                 "how the next tier is chosen: by a lottery weighted by tickets, in turns as frequent as the tickets, or always the first in the text that has something to run",
             )
-            .default("tiers")
-            .without_engine_for(&["stride"]),
+            .default("tiers"),
             Field::new(
                 "refill",
                 FieldType::Duration(MILLISECOND, 10 * SECOND),
-                "100ms",
-                "how often what tiers were given and did not take is forgotten",
+                "1s",
+                "how far back what a tier took or missed counts",
             )
-            .default("100ms")
-            .without_engine(),
+            .default("1s"),
             Field::new(
                 "compensate",
                 FieldType::Truth,
                 "true",
                 "whether a tier whose tasks leave their slices early is drawn more often for it",
             )
-            .default("true")
-            .without_engine(),
+            .default("true"),
             Field::new(
                 "seed",
                 FieldType::Count(0, i64::MAX),
                 "42",
                 "the seed of the draws; 0 takes one from the clock",
             )
-            .default("0")
-            .without_engine(),
+            .default("0"),
         ],
         summary: "how tiers share the CPUs",
         example: "lottery { between = tiers }",
@@ -237,14 +228,16 @@ pub const BLOCKS: [BlockKind; 9] = [
                 FieldType::Model,
                 "latcrit",
                 "a model that is asked about each move, and can forbid it",
-            ),
+            )
+            .without_engine(),
             Field::new(
                 "threshold",
                 FieldType::Ratio(0, 100 * PERCENT),
                 "50%",
                 "what the answer of `model` has to exceed for a move to be made",
             )
-            .default("50%"),
+            .default("50%")
+            .without_engine(),
         ],
         summary: "when tasks move between domains, and how many",
         example: "balance { when imbalance > 15% for 40ms -> migrate within llc }",

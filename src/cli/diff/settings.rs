@@ -165,8 +165,11 @@ impl Place {
             _ => true,
         };
         let field = word(&self.block).and_then(|kind| kind.field(self.field));
-        let default = field.and_then(|field| field.default).filter(|_| has);
-        default.unwrap_or("none").to_owned()
+        let default = field.and_then(|field| match field.ty {
+            FieldType::Cpus => Some("all"),
+            _ => field.default,
+        });
+        default.filter(|_| has).unwrap_or("none").to_owned()
     }
 }
 
@@ -259,9 +262,9 @@ mod tests {
     fn every_field_is_compared() {
         let old = policy("tier a { }\ntier b { tickets = 20 }\ntier c { }", "");
         let new = policy(
-            "tier a { slice = 1500us order = fifo preempt = [b] max_wait = 2s }\n\
-             tier b { tickets = 30 }\ntier d { }",
-            "lottery { between = strict }",
+            "tier a { slice = 1500us order = fifo preempt = [b] max_wait = 2s cpus = \"1-2\" }\n\
+             tier b { tickets = 30 perf = 12% budget = 30% exclusive = true }\ntier d { }",
+            "lottery { between = strict refill = 2s }",
         );
         let settings = Settings::between(&old, &new);
         let terminal = Terminal::new(Format::Human, Color::Never);
@@ -270,18 +273,23 @@ mod tests {
             "\
 - tier c
 + tier d
-field            old    new
-lottery.between  tiers  strict
-tier a.slice     5ms    1500us
-tier a.order     vtime  fifo
-tier a.preempt   []     [b]
-tier a.max_wait  none   2s
-tier b.tickets   20     30
+field             old    new
+lottery.between   tiers  strict
+lottery.refill    1s     2s
+tier a.slice      5ms    1500us
+tier a.order      vtime  fifo
+tier a.preempt    []     [b]
+tier a.max_wait   none   2s
+tier a.cpus       all    1-2
+tier b.tickets    20     30
+tier b.exclusive  false  true
+tier b.perf       none   12%
+tier b.budget     none   30%
 
 "
         );
         assert!(settings.is_any() && !Settings::between(&old, &old).is_any());
-        assert_eq!(settings.document()["changed"][1]["new"], "1500us");
+        assert_eq!(settings.document()["changed"][2]["new"], "1500us");
     }
 
     #[test]
