@@ -241,6 +241,49 @@ fn what_the_kernel_refuses_changes_nothing() {
 }
 
 #[test]
+fn limits_of_tiers_are_put_in_force_and_shown() {
+    let served = Served::start();
+    let limited = policy(20).replace(
+        "tickets = 20 }",
+        "tickets = 20   cpus = \"0,1022-1023\"   budget = 30%   perf = 50% }",
+    );
+    served.write("policy.edict", &limited);
+    assert_eq!(served.json(&["reload"], 0)["generation"], 2);
+    let tiers = &served.json(&["status"], 0)["tiers"];
+    assert_eq!(tiers[0]["cpus"], "0,1022-1023");
+    assert_eq!(tiers[0]["budget"], 0.3);
+    assert_eq!(
+        (&tiers[1]["cpus"], &tiers[1]["budget"]),
+        (&json!(null), &json!(null))
+    );
+    let text = served.edict(&["status"]).done();
+    assert!(text.contains("30.0%  0,1022-1023\n"), "{text}");
+}
+
+/// Whether the CPUs are there is known where the policy is put in force.
+#[test]
+fn cpus_that_are_not_there_are_a_warning() {
+    let warnings = |cpus: &str| {
+        let cpus = format!("tickets = 20   cpus = \"{cpus}\" }}");
+        let text = policy(20).replace("tickets = 20 }", &cpus);
+        let checked = edict::check::check_text("policy.edict", &text);
+        assert_eq!(checked.diagnostics, []);
+        let compiled = Compiled::new(checked).unwrap_or_else(|(wrong, _)| panic!("{wrong:?}"));
+        compiled.warnings()
+    };
+    assert_eq!(warnings("llc 0"), "");
+    let none = warnings("1022-1023");
+    assert!(
+        none.contains("W0601") && none.contains("1022-1023 are not online"),
+        "{none}"
+    );
+    assert!(
+        none.contains("`critical` has no CPU on this machine"),
+        "{none}"
+    );
+}
+
+#[test]
 fn the_first_line_of_the_log_says_what_is_in_force() {
     let checked = edict::check::check_text("policy.edict", &policy(20));
     let compiled = Compiled::new(checked).unwrap_or_else(|(wrong, _)| panic!("{wrong:?}"));

@@ -134,6 +134,7 @@ impl<S: Scheduler> InForce<S> {
 
     fn tiers(&self, statistics: &Statistics) -> Vec<TierStatus> {
         let tiers = self.active.image.tiers();
+        let declared = self.active.policy.tiers();
         let runtime: u64 = statistics.tiers.iter().map(|tier| tier.runtime_ns).sum();
         let tickets: u64 = tiers.iter().map(|tier| u64::from(tier.tickets)).sum();
         let none = TierStatistics::default();
@@ -142,6 +143,9 @@ impl<S: Scheduler> InForce<S> {
             .enumerate()
             .map(|(index, tier)| {
                 let got = statistics.tiers.get(index).unwrap_or(&none);
+                let declared = declared.get(index);
+                let cpus = declared.and_then(|tier| tier.cpus.as_ref());
+                let budget = declared.and_then(|tier| tier.budget);
                 TierStatus {
                     name: tier.name.clone(),
                     tasks: got.tasks,
@@ -154,6 +158,8 @@ impl<S: Scheduler> InForce<S> {
                     wait_p99_us: got.wait_p99_us,
                     wait_max_us: got.wait_max_us,
                     preemptions: got.preemptions,
+                    budget: budget.map(|budget| f64::from(budget.0) / 1e6),
+                    cpus: cpus.map(ToString::to_string),
                 }
             })
             .collect()

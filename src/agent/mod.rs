@@ -17,6 +17,7 @@
 
 mod in_force;
 pub mod lock;
+mod machine;
 mod owner;
 mod pack;
 pub mod protocol;

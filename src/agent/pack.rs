@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::machine;
 use crate::check::{self, Checked, Policy};
 use crate::diag::{Diagnostic, Files, Format, Lines, RenderOptions, Severity, render};
 use crate::image::{self, Image};
@@ -21,7 +22,7 @@ pub struct Compiled {
     pub files: SourceSet,
     /// Its bank.
     pub image: Image,
-    /// Warnings about it.
+    /// Warnings about it, also about what this machine has not.
     pub warnings: Vec<Diagnostic>,
 }
 
@@ -31,7 +32,7 @@ impl Compiled {
     pub fn new(checked: Checked) -> Result<Self, (Vec<Diagnostic>, SourceSet)> {
         let Checked {
             files,
-            diagnostics,
+            mut diagnostics,
             policy,
             ..
         } = checked;
@@ -45,12 +46,15 @@ impl Compiled {
         }
         let image = plan::lower(&policy).and_then(|plan| image::emit(&plan));
         match image {
-            Ok(image) => Ok(Self {
-                policy,
-                files,
-                image,
-                warnings: diagnostics,
-            }),
+            Ok(image) => {
+                diagnostics.extend(machine::misfits(&policy));
+                Ok(Self {
+                    policy,
+                    files,
+                    image,
+                    warnings: diagnostics,
+                })
+            }
             Err(limits) => Err((limits, files)),
         }
     }

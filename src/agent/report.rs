@@ -69,6 +69,13 @@ pub struct TierStatus {
     pub wait_max_us: u64,
     /// How often one of its tasks interrupted another.
     pub preemptions: u64,
+    /// The largest part of the machine's CPU time that it takes while others
+    /// wait, from 0 to 1; null without a budget.
+    #[serde(default)]
+    pub budget: Option<f64>,
+    /// The CPUs that its tasks run on, as in the policy; null for all.
+    #[serde(default)]
+    pub cpus: Option<String>,
 }
 
 /// One rule, since the last commit.

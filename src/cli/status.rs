@@ -106,7 +106,7 @@ mod with {
     }
 
     fn tiers(status: &Status) -> String {
-        let head = [
+        let mut head = vec![
             ("tier", Align::Left),
             ("tasks", Align::Right),
             ("tickets", Align::Right),
@@ -118,11 +118,16 @@ mod with {
             ("p99", Align::Right),
             ("max", Align::Right),
         ];
+        // Few policies have them.
+        let is_limited = status.tiers.iter().any(|tier| tier.budget.is_some());
+        let is_confined = status.tiers.iter().any(|tier| tier.cpus.is_some());
+        head.extend(is_limited.then_some(("budget", Align::Right)));
+        head.extend(is_confined.then_some(("cpus", Align::Left)));
         let rows: Vec<Vec<String>> = status
             .tiers
             .iter()
             .map(|tier| {
-                vec![
+                let mut row = vec![
                     tier.name.clone(),
                     tier.tasks.to_string(),
                     tier.tickets.to_string(),
@@ -133,7 +138,14 @@ mod with {
                     micros(tier.wait_p50_us),
                     micros(tier.wait_p99_us),
                     micros(tier.wait_max_us),
-                ]
+                ];
+                if is_limited {
+                    row.push(tier.budget.map_or("none".to_owned(), percent));
+                }
+                if is_confined {
+                    row.push(tier.cpus.clone().unwrap_or_else(|| "all".to_owned()));
+                }
+                row
             })
             .collect();
         table(&head, &rows)
@@ -208,6 +220,8 @@ mod with {
                 wait_p99_us: 3_100,
                 wait_max_us: 9_900,
                 preemptions: 3,
+                budget: None,
+                cpus: None,
             };
             Status {
                 backend: "sched_ext".into(),
@@ -268,6 +282,19 @@ edge       critical    31
 otherwise  batch     4000
 ";
             assert_eq!(picture(&terminal, &status()), expected);
+        }
+
+        #[test]
+        fn limits_are_shown_where_there_are_any() {
+            let mut status = status();
+            status.tiers[0].cpus = Some("0-3,8".into());
+            status.tiers[1].budget = Some(0.3);
+            let expected = "\
+tier      tasks  tickets    cpu    due  runtime  dispatches  wait p50    p99    max  budget  cpus
+critical     12      800  87.1%  50.0%      12s       48211      12us  3.1ms  9.9ms    none  0-3,8
+batch        12       20   0.0%  50.0%        0       48211      12us  3.1ms  9.9ms   30.0%  all
+";
+            assert_eq!(tiers(&status), expected);
         }
 
         #[test]

@@ -171,7 +171,7 @@ catalogue! {
     E0412 "too many patterns together";
     E0420 "too many comparisons in all clauses";
     E0506 "a block that this version cannot carry out";
-    E0507 "a field or choice that this version cannot carry out";
+    E0507 "a field that this version cannot carry out";
     E0601 "the kernel has no sched_ext";
     E0602 "not permitted";
     E0603 "the kernel has no BTF";
@@ -185,6 +185,7 @@ catalogue! {
     E0611 "a backend that is not in this version";
     E0612 "CPUs are isolated";
     E0613 "a change that needs a restart";
+    W0601 "CPUs that this machine does not have";
     E0620 "a test of the policy failed";
     E0621 "too few rules are covered by tests";
     E0622 "a snapshot that cannot be used";

@@ -29,7 +29,8 @@ impl Topology {
         Self::read_from(Path::new("/sys/devices/system/cpu"))
     }
 
-    pub(super) fn read_from(root: &Path) -> Self {
+    /// Reads a directory like that one.
+    pub fn read_from(root: &Path) -> Self {
         let online = fs::read_to_string(root.join("online")).unwrap_or_default();
         let mut cpus: Vec<(u32, u32, String)> = list(&online)
             .into_iter()
