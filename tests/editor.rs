@@ -53,6 +53,20 @@ fn declaring() -> Vec<String> {
     not_control.map(str::to_owned).collect()
 }
 
+/// Choices of fields that are such words elsewhere: `order = lottery`.
+fn choices() -> Vec<(&'static str, &'static str)> {
+    let declaring = declaring();
+    let fields = schema::BLOCKS.iter().flat_map(|block| block.fields);
+    fields
+        .filter_map(|field| match field.ty {
+            schema::FieldType::Choice(choices) => Some((field.name, choices)),
+            _ => None,
+        })
+        .flat_map(|(field, choices)| choices.iter().map(move |choice| (field, *choice)))
+        .filter(|(_, choice)| declaring.iter().any(|word| word == choice))
+        .collect()
+}
+
 fn attributes() -> Vec<String> {
     let mut names: Vec<String> = ATTRIBUTES
         .iter()
@@ -125,7 +139,17 @@ fn grammar() -> Value {
             whole("\\\\.", "invalid.illegal.escape"),
         ],
     });
-    let patterns = vec![
+    let choices = choices().into_iter().map(|(field, choice)| {
+        pattern(
+            &format!("\\b({field})\\s*(=)\\s*({choice})\\b"),
+            &[
+                (1, "support.type.property-name"),
+                (2, "keyword.operator.assignment"),
+                (3, "variable.other"),
+            ],
+        )
+    });
+    let mut patterns = vec![
         whole("#.*$", "comment.line.number-sign"),
         text,
         pattern(
@@ -192,6 +216,8 @@ fn grammar() -> Value {
         whole("=", "keyword.operator.assignment"),
         whole("[{}()\\[\\],]", "punctuation.section"),
     ];
+    // In front of the words that they are elsewhere.
+    patterns.splice(2..2, choices);
     json!({
         "$schema": "https://raw.githubusercontent.com/martinring/tmlanguage/master/tmlanguage.json",
         "name": "edict",
@@ -230,7 +256,7 @@ syntax keyword edictAttribute {attributes}
 syntax match edictNumber "\%([A-Za-z0-9_]\|[A-Za-z0-9_][-.]\)\@<!\d[0-9_]*\%(%\|\%({units}\)[A-Za-z0-9_]\@!\)\?"
 syntax match edictLabel "\<[A-Za-z_][A-Za-z0-9_-]*\ze\s*:"
 syntax match edictField "\<[A-Za-z_][A-Za-z0-9_.-]*\ze\s*=\%([^=>]\|$\)"
-syntax match edictTier "\%(->\s*\)\@<=[A-Za-z_][A-Za-z0-9_-]*"
+{choices}syntax match edictTier "\%(->\s*\)\@<=[A-Za-z_][A-Za-z0-9_-]*"
 syntax match edictArrow "->"
 syntax region edictText start=+"+ skip=+\\.+ end=+"+ oneline contains=edictEscape
 syntax match edictEscape contained +\\\%(["\\nt]\|u{{\x\{{1,6}}}}\)+
@@ -254,6 +280,12 @@ highlight default link edictTodo Todo
 
 let b:current_syntax = "edict"
 "##,
+        choices = choices()
+            .iter()
+            .map(|(field, choice)| format!(
+                "syntax match edictChoice \"\\<{field}\\s*=\\s*{choice}\\>\" contains=edictField\n"
+            ))
+            .collect::<String>(),
         declaring = words(&declaring()),
         control = words(&own(CONTROL)),
         logical = words(&own(LOGICAL)),
@@ -514,7 +546,9 @@ fn every_policy_is_highlighted_as_the_parser_reads_it() {
                 });
                 let word = text[at..end].trim_end_matches(['-', '.']);
                 let end = at + word.len();
-                let is_label = text[end..].trim_start().starts_with(':');
+                // A rule is named before its colon, and by tests that expect it.
+                let is_label = text[end..].trim_start().starts_with(':')
+                    || text[..at].trim_end().ends_with(" by");
                 let is_title =
                     scopes[at].starts_with("entity.name") || scopes[at].starts_with("support.type");
                 if keywords.contains(word) && !is_label {

@@ -16,6 +16,7 @@ syntax keyword edictAttribute group_leader runtime_avg parent.comm runtime_dev s
 syntax match edictNumber "\%([A-Za-z0-9_]\|[A-Za-z0-9_][-.]\)\@<!\d[0-9_]*\%(%\|\%(KiB\|MiB\|GiB\|ns\|us\|ms\|s\|B\)[A-Za-z0-9_]\@!\)\?"
 syntax match edictLabel "\<[A-Za-z_][A-Za-z0-9_-]*\ze\s*:"
 syntax match edictField "\<[A-Za-z_][A-Za-z0-9_.-]*\ze\s*=\%([^=>]\|$\)"
+syntax match edictChoice "\<order\s*=\s*lottery\>" contains=edictField
 syntax match edictTier "\%(->\s*\)\@<=[A-Za-z_][A-Za-z0-9_-]*"
 syntax match edictArrow "->"
 syntax region edictText start=+"+ skip=+\\.+ end=+"+ oneline contains=edictEscape
