@@ -2,24 +2,79 @@
 //!
 //! The checker cannot know: policies are written on one machine and run on
 //! others. A tier that names CPUs which are not there is carried out all the
-//! same, with those that are, so this only warns.
+//! same, with those that are, and one whose performance level nobody listens to
+//! runs at another, so this only warns.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 
 use crate::check::{Cpus, Policy, Tier};
 use crate::diag::{Code, Diagnostic, Span, shown};
 use crate::hooks::topology::{Place, Topology};
 
-/// A warning for each tier that asks for more than there is.
+/// Where the kernel describes its CPUs.
+const CPUS: &str = "/sys/devices/system/cpu";
+
+/// The one governor that takes into account what a scheduler asks for.
+const LISTENS: &str = "schedutil";
+
+/// Warnings about what the policy asks for and this machine has not.
 pub(super) fn misfits(policy: &Policy) -> Vec<Diagnostic> {
-    let asks = |tier: &Tier| tier.cpus.is_some();
+    let asks = |tier: &Tier| tier.cpus.is_some() || tier.perf.is_some();
     match policy.tiers().iter().any(asks) {
-        true => misfits_on(policy, &Topology::read()),
+        true => misfits_on(policy, Path::new(CPUS)),
         false => Vec::new(),
     }
 }
 
-fn misfits_on(policy: &Policy, machine: &Topology) -> Vec<Diagnostic> {
+fn misfits_on(policy: &Policy, root: &Path) -> Vec<Diagnostic> {
+    let machine = Topology::read_from(root);
+    let mut found = absent(policy, &machine);
+    found.extend(unheard(policy, &governors(root, &machine)));
+    found
+}
+
+/// The cpufreq governors of the CPUs that are online; empty where the machine
+/// does not let the kernel set frequencies.
+fn governors(root: &Path, machine: &Topology) -> BTreeSet<String> {
+    let read = |cpu: u32| {
+        let file = root.join(format!("cpu{cpu}/cpufreq/scaling_governor"));
+        fs::read_to_string(file).ok()
+    };
+    let texts = machine.places().filter_map(|(cpu, _)| read(cpu));
+    texts.map(|text| text.trim().to_owned()).collect()
+}
+
+/// A warning when no CPU takes the performance levels of the tiers into account.
+fn unheard(policy: &Policy, governors: &BTreeSet<String>) -> Option<Diagnostic> {
+    let tiers = policy.tiers().iter();
+    let mut asking = tiers.filter(|tier| tier.perf.is_some()).peekable();
+    asking.peek()?;
+    if governors.contains(LISTENS) {
+        return None;
+    }
+    let names: Vec<String> = governors.iter().map(|name| format!("`{name}`")).collect();
+    let why = match names.as_slice() {
+        [] => "this machine has no cpufreq".to_owned(),
+        [one] => format!("the governor is {one}"),
+        _ => format!("the governors are {}", names.join(" and ")),
+    };
+    let help = match names.is_empty() {
+        true => "the CPUs run as fast as they do without; leave `perf` out to say so".to_owned(),
+        false => format!(
+            "write `{LISTENS}` into {CPUS}/cpufreq/policy*/scaling_governor, or leave `perf` out"
+        ),
+    };
+    let problem = Diagnostic::new(Code::W0602, format!("nothing listens to `perf`: {why}"));
+    let problem = asking.fold(problem, |problem, tier| {
+        problem.label(place(policy, tier, "perf"), "asked for in vain")
+    });
+    Some(problem.help(help))
+}
+
+/// A warning for each tier that names CPUs which are not there.
+fn absent(policy: &Policy, machine: &Topology) -> Vec<Diagnostic> {
     // Without sysfs nothing is known.
     if machine.ncpu() == 0 {
         return Vec::new();
@@ -44,7 +99,7 @@ fn misfits_on(policy: &Policy, machine: &Topology) -> Vec<Diagnostic> {
                     Code::W0601,
                     format!("the tier `{}` {problem}", shown(&tier.name)),
                 )
-                .label(place(policy, tier), label)
+                .label(place(policy, tier, "cpus"), label)
                 .help(help),
             )
         })
@@ -105,25 +160,23 @@ fn joined(numbers: impl Iterator<Item = u16>) -> String {
     Cpus::List(ranges).to_string()
 }
 
-/// Where the tier names its CPUs, be it in an override.
-fn place(policy: &Policy, tier: &Tier) -> Span {
+/// Where a field of the tier is given, be it in an override.
+fn place(policy: &Policy, tier: &Tier, field: &str) -> Span {
     let block = format!("tier {}", tier.name);
     let setting = policy
         .settings()
         .iter()
-        .find(|setting| setting.name == "cpus" && setting.block == block);
+        .find(|setting| setting.name == field && setting.block == block);
     setting.map_or(tier.span, |setting| setting.span)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
     use crate::check::check_text;
 
     /// CPUs 0 to 3 in two caches of one node, and CPU 5 in a node of its own.
-    fn machine() -> Topology {
+    fn machine(governors: [&str; 2]) -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
         let write = |path: &str, text: &str| {
             let path = root.path().join(path);
@@ -142,15 +195,24 @@ mod tests {
             write(&format!("cpu{cpu}/cache/index3/level"), "3\n");
             write(&format!("cpu{cpu}/cache/index3/shared_cpu_list"), shared);
         }
-        Topology::read_from(root.path())
+        for (cpu, governor) in governors.into_iter().enumerate() {
+            if !governor.is_empty() {
+                write(&format!("cpu{cpu}/cpufreq/scaling_governor"), governor);
+            }
+        }
+        root
+    }
+
+    fn policy(fields: &str) -> (Policy, String) {
+        let text = format!(
+            "language 1\npolicy p {{ }}\ntier a {{ {fields} }}\nrules {{ otherwise -> a }}\n"
+        );
+        (check_text("p", &text).policy.unwrap(), text)
     }
 
     fn said(cpus: &str) -> Option<String> {
-        let text = format!(
-            "language 1\npolicy p {{ }}\ntier a {{ cpus = \"{cpus}\" }}\nrules {{ otherwise -> a }}\n"
-        );
-        let policy = check_text("p", &text).policy.unwrap();
-        let found = misfits_on(&policy, &machine());
+        let (policy, text) = policy(&format!("cpus = \"{cpus}\""));
+        let found = misfits_on(&policy, machine([""; 2]).path());
         assert!(found.len() <= 1, "{found:?}");
         let found = found.first()?;
         assert_eq!((found.code, found.is_error()), (Code::W0601, false));
@@ -201,9 +263,35 @@ mod tests {
 
     #[test]
     fn a_machine_that_does_not_tell_is_not_spoken_of() {
-        let text =
-            "language 1\npolicy p { }\ntier a { cpus = \"900\" }\nrules { otherwise -> a }\n";
-        let policy = check_text("p", text).policy.unwrap();
-        assert_eq!(misfits_on(&policy, &Topology::default()), []);
+        let (policy, _) = policy("cpus = \"900\"");
+        assert_eq!(misfits_on(&policy, Path::new("/nowhere")), []);
+    }
+
+    #[test]
+    fn one_governor_listens_to_performance_levels() {
+        let (policy, text) = policy("perf = 80%");
+        let said = |governors| {
+            let mut found = misfits_on(&policy, machine(governors).path());
+            assert!(found.len() <= 1, "{found:?}");
+            found.pop()
+        };
+        for heard in [["schedutil\n"; 2], ["performance\n", "schedutil\n"]] {
+            assert_eq!(said(heard), None);
+        }
+        let other = said(["performance\n", "powersave\n"]).unwrap();
+        assert_eq!((other.code, other.is_error()), (Code::W0602, false));
+        assert_eq!(
+            other.message,
+            "nothing listens to `perf`: the governors are `performance` and `powersave`"
+        );
+        assert_eq!(other.labels[0].span.of(&text), "80%");
+        assert!(other.help.unwrap().contains("schedutil"));
+        let one = said(["performance\n"; 2]).unwrap();
+        assert!(one.message.ends_with("the governor is `performance`"));
+        let none = said([""; 2]).unwrap();
+        assert_eq!(
+            none.message,
+            "nothing listens to `perf`: this machine has no cpufreq"
+        );
     }
 }

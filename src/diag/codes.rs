@@ -186,6 +186,7 @@ catalogue! {
     E0612 "CPUs are isolated";
     E0613 "a change that needs a restart";
     W0601 "CPUs that this machine does not have";
+    W0602 "a performance level that nothing listens to";
     E0620 "a test of the policy failed";
     E0621 "too few rules are covered by tests";
     E0622 "a snapshot that cannot be used";
