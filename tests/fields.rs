@@ -119,6 +119,29 @@ fn every_field_is_seen_by_diff() {
     }
 }
 
+#[test]
+fn every_field_is_in_the_document_of_a_plan() {
+    let desk = Desk::new();
+    let all = text(
+        "cpus = \"0-3\"   exclusive = true   perf = 80%   budget = 30%   order = lottery",
+        "between = stride   refill = 2s   compensate = false   seed = 7",
+    );
+    desk.write("all.edict", &all);
+    let document = desk.json(&["plan", "all.edict"], 0);
+    let tier = &document["tiers"][1];
+    assert_eq!(tier["cpus"], "0-3");
+    assert_eq!(tier["exclusive"], true);
+    assert_eq!(tier["perf_ppm"], 800_000);
+    assert_eq!(tier["budget_ppm"], 300_000);
+    assert_eq!(tier["burst_ns"], 50_000_000);
+    assert_eq!(tier["order"], "lottery");
+    assert!(document["tiers"][0]["cpus"].is_null());
+    assert_eq!(document["between"], "stride");
+    assert_eq!(document["refill_ns"], 2_000_000_000_u64);
+    assert_eq!(document["compensate"], false);
+    assert_eq!(document["seed"], 7);
+}
+
 #[cfg(feature = "live")]
 #[test]
 fn every_field_is_named_in_the_log_of_a_reload() {
