@@ -2,14 +2,14 @@
 /*
  * The promise of max_wait.
  *
- * The keeper is a timer, the only code that looks through queues. For each
- * queue it knows a time before which nothing in it was queued, and looks only
- * when that bound says that something may be due; it then moves everything due
- * at once into one queue, ordered by deadline, which every CPU serves before
- * it draws. When a deadline has passed all the same, it interrupts a CPU that
+ * The keeper is a timer. For each queue it knows a time before which nothing in
+ * it was queued, and looks through it only when that bound says that something
+ * may be due; it then moves everything due at once into one queue, ordered by
+ * deadline, which every CPU, of whatever cache, serves before it draws. When a deadline has passed all the same, it interrupts a CPU that
  * may run the task and that runs nothing due itself. Many tasks that become
  * due together would wait for each other, so it starts earlier by the time
- * that the CPUs need for all that is queued in the tier.
+ * that the CPUs need for all that is queued in the tier, were it as much under
+ * each cache.
  *
  * What it does not do: it promises nothing when the tasks that are due need
  * more than all the CPUs together; they are then served in order of deadline.
@@ -38,7 +38,7 @@ static __always_inline u64 edict_limit_of(const struct edict_bank *bank, u32 tie
 /* Moves what is due from one queue to the queue of the due. */
 static __always_inline void edict_collect(u32 queue, u64 limit, u64 slack, u64 slice, u64 now)
 {
-	struct edict_queue_state *state = &edict_queue_states[queue & (EDICT_QUEUES - 1)];
+	struct edict_queue_state *state = edict_queue_state_of(queue);
 	u64 oldest = now;
 	u32 left = edict_scan_max;
 	struct task_struct *p;
@@ -122,55 +122,82 @@ static __always_inline void edict_wake_idle(u64 dsq)
 	}
 }
 
+/* One look at one queue. */
+__noinline int edict_keep_queue(u64 active, u32 queue, u64 period, u64 now)
+{
+	struct edict_bank *bank = EDICT_BANK(active);
+	struct edict_queue_state *state;
+	u32 tier = EDICT_QUEUE_TIER(queue), llc;
+	u64 limit, slack, slice;
+	s32 queued;
+
+	queue &= EDICT_QUEUES - 1;
+	queued = scx_bpf_dsq_nr_queued(EDICT_DSQ(queue));
+	if (!bank || queued <= 0)
+		return 0;
+	state = edict_queue_state_of(queue);
+	edict_wake_idle(EDICT_DSQ(queue));
+	llc = EDICT_QUEUE_LLC(queue);
+	limit = edict_limit_of(bank, tier);
+	if (tier >= bank->head.nr_tiers || edict_queue_of(bank, tier, llc) != queue) {
+		__sync_fetch_and_or(&edict_llc_at(llc)->orphans,
+				    1ULL << (queue % EDICT_QUEUES_PER_LLC));
+		limit = EDICT_STALL_NS;
+	}
+	slice = edict_slice_of(bank, tier);
+	slack = slice * queued * edict_nr_llcs / (edict_nr_cpus ? edict_nr_cpus : 1);
+	if (slack > limit / 2)
+		slack = limit / 2;
+	slack += period;
+	if (edict_before(now + slack, state->bound + limit))
+		return 0;
+	if (edict_before(now, state->scanned_at + limit / 16))
+		return 0;
+	/*
+	 * A tier that takes more than its tickets say keeps its promise
+	 * with short turns: max_wait says when, tickets say how long.
+	 */
+	if (edict_tier_state_of(tier)->debt_ns > 0)
+		slice /= EDICT_DUE_SHARE;
+	edict_collect(queue, limit, slack, slice, now);
+	return 0;
+}
+
 /* One round of the keeper; gives the time until the next. */
 static __always_inline u64 edict_keep(u64 active, u64 now)
 {
 	struct edict_bank *bank = EDICT_BANK(active);
-	u64 live, period = EDICT_KEEP_MAX_NS;
+	u64 period = EDICT_KEEP_MAX_NS;
 	struct task_struct *p;
-	u32 queue, kicks = edict_kicks_max, looks = edict_scan_max;
+	u32 tier, llc, queue, kicks = edict_kicks_max, looks = edict_scan_max;
 
 	if (!bank)
 		return period;
-	live = edict_live_queues(bank);
-	bpf_for(queue, 0, EDICT_TIERS_MAX) {
-		u64 limit = edict_limit_of(bank, queue);
+	bpf_for(tier, 0, EDICT_TIERS_MAX) {
+		u64 limit = edict_limit_of(bank, tier);
 
-		if (queue < bank->head.nr_tiers && limit / 8 < period)
+		if (tier < bank->head.nr_tiers && limit / 8 < period)
 			period = limit / 8;
 	}
 	if (period < EDICT_KEEP_MIN_NS)
 		period = EDICT_KEEP_MIN_NS;
 
-	bpf_for(queue, 0, EDICT_QUEUES) {
-		struct edict_queue_state *state = &edict_queue_states[queue & (EDICT_QUEUES - 1)];
-		s32 queued = scx_bpf_dsq_nr_queued(EDICT_DSQ(queue));
-		u64 limit = edict_limit_of(bank, queue), slack, slice;
-
-		if (queued <= 0)
-			continue;
-		edict_wake_idle(EDICT_DSQ(queue));
-		if (!(live & (1ULL << queue))) {
-			__sync_fetch_and_or(&edict_orphans, 1ULL << queue);
-			limit = EDICT_STALL_NS;
+	bpf_for(llc, 0, edict_nr_llcs) {
+		bpf_for(tier, 0, EDICT_TIERS_MAX) {
+			if (tier >= bank->head.nr_tiers)
+				break;
+			edict_keep_queue(active, edict_queue_of(bank, tier, llc), period, now);
 		}
-		slack = edict_slice_of(bank, queue) * queued / (edict_nr_cpus ? edict_nr_cpus : 1);
-		if (slack > limit / 2)
-			slack = limit / 2;
-		slack += period;
-		if (edict_before(now + slack, state->bound + limit))
-			continue;
-		if (edict_before(now, state->scanned_at + limit / 16))
-			continue;
-		/*
-		 * A tier that takes more than its tickets say keeps its promise
-		 * with short turns: max_wait says when, tickets say how long.
-		 */
-		slice = edict_slice_of(bank, queue);
-		if (edict_tier_state_of(queue)->debt_ns > 0)
-			slice /= EDICT_DUE_SHARE;
-		edict_collect(queue, limit, slack, slice, now);
 	}
+	/*
+	 * A callback that was held up in the middle of a commit may still queue
+	 * where nobody looks any more: the other queues take turns.
+	 */
+	llc = edict_next_llc;
+	edict_next_llc = llc + 1 < edict_nr_llcs ? llc + 1 : 0;
+	bpf_for(queue, 0, EDICT_ORDERS * EDICT_TIERS_MAX)
+		edict_keep_queue(active, EDICT_QUEUE(llc & (EDICT_LLCS_MAX - 1), 0, queue), period,
+				 now);
 
 	if (scx_bpf_dsq_nr_queued(EDICT_DSQ_RESUME) > 0) {
 		edict_wake_idle(EDICT_DSQ_RESUME);

@@ -76,6 +76,16 @@ static const u32 edict_nice_weight[40] = {
 #define EDICT_PRIO_IDLE 140
 #define EDICT_IDLE_WEIGHT 3 /* WEIGHT_IDLEPRIO of kernel/sched/sched.h */
 
+/* The kernel's weight of a task. */
+EDICT_INLINE u32 edict_weight_of(s32 static_prio)
+{
+	u32 index = (u32)(static_prio - 100);
+
+	if (static_prio == EDICT_PRIO_IDLE)
+		return EDICT_IDLE_WEIGHT;
+	return index < 40 ? edict_nice_weight[index] : 1024;
+}
+
 /* How far the virtual clock of a task goes while it uses `used_ns`. */
 EDICT_INLINE u64 edict_virtual(u64 used_ns, s32 static_prio)
 {

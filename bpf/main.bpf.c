@@ -21,7 +21,8 @@
  *   behaviour.bpf.h   what it does, on average
  *   classify.bpf.h    facts to verdict
  *   tiers.bpf.h       queues, order within a tier, what a run costs
- *   draw.bpf.h        which tier is next
+ *   dispatch.bpf.h    what a CPU runs next
+ *   draw.bpf.h        which tier that is
  *   keeper.bpf.h      the promise of max_wait
  *   lottery.bpf.h     their arithmetic
  *   requests.bpf.h    what the agent asks
@@ -29,12 +30,11 @@
  *
  * What it does not do: a policy never makes it give up (no scx_bpf_error);
  * a task that no rule takes is in the otherwise tier. Real-time and deadline
- * tasks and cpusets stay the kernel's. It does not enforce cpu.max. It keeps no
- * task on a cache domain and places none by load.
+ * tasks and cpusets stay the kernel's. It does not enforce cpu.max.
  */
 #include <scx/common.bpf.h>
 #include <bpf_experimental.h>
-#include "draw.bpf.h"
+#include "dispatch.bpf.h"
 #include "keeper.bpf.h"
 #include "requests.bpf.h"
 
@@ -72,6 +72,7 @@ s32 BPF_STRUCT_OPS(edict_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wa
 	struct edict_bank *bank;
 	struct edict_task *t;
 	bool idle = false;
+	u32 queue;
 	s32 cpu;
 	int tier;
 
@@ -86,7 +87,9 @@ s32 BPF_STRUCT_OPS(edict_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wa
 	if (!t || !bank)
 		return cpu;
 	slice = edict_slice_of(bank, tier);
-	edict_rebase(t, tier, slice);
+	queue = edict_queue_of(bank, tier, edict_llc_of(cpu));
+	edict_rebase(t, queue, slice);
+	edict_counts_in(p, t, queue);
 	edict_audit_decision(t, active, slice);
 	t->how = EDICT_HOW_DIRECT;
 	t->queued_at = now;
@@ -137,7 +140,9 @@ void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
 		return;
 	}
 	slice = edict_slice_of(bank, tier);
-	edict_rebase(t, tier, slice);
+	queue = edict_queue_of(bank, tier, edict_llc_of(scx_bpf_task_cpu(p)));
+	edict_rebase(t, queue, slice);
+	edict_counts_in(p, t, queue);
 	edict_audit_decision(t, active, slice);
 	if (enq_flags & SCX_ENQ_REENQ) {
 		/*
@@ -199,13 +204,12 @@ void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
 	}
 
 	t->how = EDICT_HOW_DRAWN;
-	queue = edict_queue_of(bank, tier);
 	if (scx_bpf_dsq_nr_queued(EDICT_DSQ(queue)) <= 0)
-		edict_queue_states[queue & (EDICT_QUEUES - 1)].bound = now;
-	if (queue >= EDICT_TIERS_MAX)
+		edict_queue_state_of(queue)->bound = now;
+	if (EDICT_QUEUE_ORDER(queue) == EDICT_ORDER_FIFO)
 		scx_bpf_dsq_insert(p, EDICT_DSQ(queue), slice, enq_flags);
 	else
-		scx_bpf_dsq_insert_vtime(p, EDICT_DSQ(queue), slice, t->vtime, enq_flags);
+		scx_bpf_dsq_insert_vtime(p, EDICT_DSQ(queue), slice, edict_key(t), enq_flags);
 
 wake_idle:
 	/* A CPU may have fallen idle since one was looked for. */
@@ -214,25 +218,13 @@ wake_idle:
 		scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
 }
 
-/* Lets the task that ran go on for another slice. */
-static __always_inline void edict_keep_running(struct task_struct *p, struct edict_task *t,
-					       struct edict_cpu *here, struct edict_bank *bank,
-					       u64 active, u32 tier, u64 now)
-{
-	edict_run_ended(t);
-	t->how = EDICT_HOW_DRAWN;
-	edict_rebase(t, tier, edict_slice_of(bank, tier));
-	edict_run_begins(t, here, active, tier, now);
-	scx_bpf_task_set_slice(p, edict_slice_of(bank, tier));
-}
-
 void BPF_STRUCT_OPS(edict_dispatch, s32 cpu, struct task_struct *prev)
 {
 	u64 now = scx_bpf_now(), active = READ_ONCE(edict_active);
 	struct edict_bank *bank = EDICT_BANK(active);
 	struct edict_cpu *here = edict_cpu_of(cpu);
 	struct edict_task *t = NULL;
-	u32 mask = 0, prev_tier = EDICT_TIERS_MAX, tier, i;
+	u32 own = edict_llc_of(cpu), prev_queue = 0, prev_tier = EDICT_TIERS_MAX, mask, tier, i;
 
 	if (!bank || !here)
 		return;
@@ -242,7 +234,8 @@ void BPF_STRUCT_OPS(edict_dispatch, s32 cpu, struct task_struct *prev)
 		if (t) {
 			edict_charge(prev, t, now);
 			prev_tier = edict_index(edict_refresh(prev, active, now));
-			edict_rebase(t, prev_tier, edict_slice_of(bank, prev_tier));
+			prev_queue = edict_queue_of(bank, prev_tier, own);
+			edict_rebase(t, prev_queue, edict_slice_of(bank, prev_tier));
 		}
 	}
 	if (scx_bpf_dsq_nr_queued(EDICT_DSQ_RESUME) > 0 &&
@@ -251,32 +244,34 @@ void BPF_STRUCT_OPS(edict_dispatch, s32 cpu, struct task_struct *prev)
 	if (scx_bpf_dsq_nr_queued(EDICT_DSQ_DUE) > 0 &&
 	    scx_bpf_dsq_move_to_local(EDICT_DSQ_DUE, 0))
 		return;
-	if (READ_ONCE(edict_orphans) && edict_serve_orphans(active))
+	if (READ_ONCE(edict_llc_at(own)->orphans) && edict_serve_orphans(active, own))
 		return;
 
-	mask = edict_waiting(active);
+	mask = edict_waiting(active, own);
 	if (t)
 		mask |= 1U << prev_tier;
 
-	/* Each tier pays at most once and is tried at most once after that. */
+	/* As edict_take(), with the task that ran among those that may win. */
 	bpf_for(i, 0, 2 * EDICT_TIERS_MAX) {
 		if (!mask)
 			break;
 		tier = edict_index(edict_draw(active, mask, cpu));
 		if ((mask & (mask - 1)) && i < EDICT_TIERS_MAX && edict_pays(bank, tier))
 			continue;
-		if (t && tier == prev_tier && edict_goes_on(active, tier, t->vtime)) {
-			edict_keep_running(prev, t, here, bank, active, tier, now);
+		if (t && tier == prev_tier && edict_goes_on(prev_queue, edict_key(t))) {
+			edict_keep_running(prev, t, here, bank, active, prev_queue, now);
 			return;
 		}
-		if (scx_bpf_dsq_move_to_local(EDICT_DSQ(edict_queue_of(bank, tier)), 0))
+		if (scx_bpf_dsq_move_to_local(EDICT_DSQ(edict_queue_of(bank, tier, own)), 0))
 			return;
 		if (t && tier == prev_tier) {
-			edict_keep_running(prev, t, here, bank, active, tier, now);
+			edict_keep_running(prev, t, here, bank, active, prev_queue, now);
 			return;
 		}
 		mask &= ~(1U << tier);
 	}
+	if (edict_nr_llcs > 1 && edict_steal(active, cpu, own))
+		return;
 	here->tier = EDICT_TIERS_MAX;
 }
 
@@ -291,7 +286,8 @@ void BPF_STRUCT_OPS(edict_runnable, struct task_struct *p, u64 enq_flags)
 void BPF_STRUCT_OPS(edict_running, struct task_struct *p)
 {
 	u64 now = scx_bpf_now(), active = READ_ONCE(edict_active);
-	struct edict_cpu *here = edict_cpu_of(scx_bpf_task_cpu(p));
+	u32 cpu = scx_bpf_task_cpu(p), llc = edict_llc_of(cpu);
+	struct edict_cpu *here = edict_cpu_of(cpu);
 	struct edict_task *t = edict_task_of(p);
 
 	if (here)
@@ -303,6 +299,7 @@ void BPF_STRUCT_OPS(edict_running, struct task_struct *p)
 		t->resumes = 0;
 		t->queued_at = 0;
 		t->ran_at = now;
+		t->llc = llc + 1;
 		if (here) {
 			here->tier = t->run_tier;
 			here->how = t->how;
@@ -315,7 +312,7 @@ void BPF_STRUCT_OPS(edict_running, struct task_struct *p)
 	edict_waited(t, active, t->tier, now);
 	/* The kernel also runs a task that was not queued, after changing it. */
 	t->queued_at = 0;
-	edict_run_begins(t, here, active, t->tier, now);
+	edict_run_begins(t, here, active, t->tier, llc, now);
 }
 
 void BPF_STRUCT_OPS(edict_tick, struct task_struct *p)
@@ -371,7 +368,10 @@ void BPF_STRUCT_OPS(edict_quiescent, struct task_struct *p, u64 deq_flags)
 {
 	struct edict_task *t = edict_task_of(p);
 
-	if (t && (deq_flags & SCX_DEQ_SLEEP)) {
+	if (!t)
+		return;
+	edict_counts_nowhere(t);
+	if (deq_flags & SCX_DEQ_SLEEP) {
 		edict_burst_ended(t);
 		t->slept_at = scx_bpf_now();
 	}
@@ -427,13 +427,15 @@ static int edict_keeper_fired(void *map, int *key, struct bpf_timer *timer)
 s32 BPF_STRUCT_OPS_SLEEPABLE(edict_init)
 {
 	struct edict_keeper *keeper;
-	u32 queue, cpu, key = 0;
+	u32 llc, queue, cpu, key = 0;
 	s32 error;
 
-	bpf_for(queue, 0, EDICT_QUEUES) {
-		error = scx_bpf_create_dsq(EDICT_DSQ(queue), -1);
-		if (error)
-			return error;
+	bpf_for(llc, 0, edict_nr_llcs) {
+		bpf_for(queue, 0, EDICT_ORDERS * EDICT_TIERS_MAX) {
+			error = scx_bpf_create_dsq(EDICT_DSQ(EDICT_QUEUE(llc, 0, queue)), -1);
+			if (error)
+				return error;
+		}
 	}
 	error = scx_bpf_create_dsq(EDICT_DSQ_DUE, -1);
 	if (error)
@@ -468,10 +470,10 @@ void BPF_STRUCT_OPS(edict_dump, struct scx_dump_ctx *dctx)
 {
 	u64 active = READ_ONCE(edict_active);
 	struct edict_bank *bank = EDICT_BANK(active);
-	u32 i;
+	u32 i, llc;
 
-	scx_bpf_dump("edict: generation %llu, bank %u, orphans %llx, due %d, resuming %d\n",
-		     EDICT_GENERATION(active), EDICT_BANK_INDEX(active), READ_ONCE(edict_orphans),
+	scx_bpf_dump("edict: generation %llu, bank %u, due %d, resuming %d\n",
+		     EDICT_GENERATION(active), EDICT_BANK_INDEX(active),
 		     scx_bpf_dsq_nr_queued(EDICT_DSQ_DUE),
 		     scx_bpf_dsq_nr_queued(EDICT_DSQ_RESUME));
 	if (!bank)
@@ -481,10 +483,16 @@ void BPF_STRUCT_OPS(edict_dump, struct scx_dump_ctx *dctx)
 
 		if (i >= bank->head.nr_tiers)
 			break;
-		scx_bpf_dump("tier %u: %u tickets, queued %d, used %llu ns, debt %lld ns, clock %llu\n",
-			     i, bank->head.tier[edict_index(i)].tickets,
-			     scx_bpf_dsq_nr_queued(EDICT_DSQ(edict_queue_of(bank, i))),
-			     state->used_ns, state->debt_ns, state->clock);
+		scx_bpf_dump("tier %u: %u tickets, used %llu ns, debt %lld ns\n", i,
+			     bank->head.tier[edict_index(i)].tickets, state->used_ns,
+			     state->debt_ns);
+		bpf_for(llc, 0, edict_nr_llcs) {
+			u32 queue = edict_queue_of(bank, i, llc);
+
+			scx_bpf_dump("  cache %u: queued %d, clock %llu\n", llc,
+				     scx_bpf_dsq_nr_queued(EDICT_DSQ(queue)),
+				     edict_queue_state_of(queue)->clock);
+		}
 	}
 }
 

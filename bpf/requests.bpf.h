@@ -21,7 +21,7 @@ extern void bpf_iter_task_destroy(struct bpf_iter_task *it) __weak __ksym;
 SEC("syscall")
 int edict_commit(struct edict_commit *request)
 {
-	u32 tier;
+	u32 tier, llc;
 
 	if (__sync_val_compare_and_swap(&edict_active, request->expected, request->active) !=
 	    request->expected)
@@ -35,7 +35,9 @@ int edict_commit(struct edict_commit *request)
 		}
 	}
 	/* Whatever the last generation queued where this one has no queue. */
-	__sync_fetch_and_or(&edict_orphans, (1ULL << EDICT_QUEUES) - 1);
+	bpf_for(llc, 0, edict_nr_llcs)
+		__sync_fetch_and_or(&edict_llcs[llc & (EDICT_LLCS_MAX - 1)].orphans,
+				    (1ULL << (EDICT_ORDERS * EDICT_TIERS_MAX)) - 1);
 	return 0;
 }
 

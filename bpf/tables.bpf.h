@@ -7,7 +7,9 @@
  *   agent             edict_systems, edict_places  every callback
  *   commit request    edict_active                 every callback, once
  *   callbacks         edict_tasks, edict_cpus,     callbacks, keeper, requests
- *                     edict_tier_states
+ *                     edict_tier_states,
+ *                     edict_queue_states
+ *   request           edict_llcs                   callbacks, keeper
  *   callbacks         edict_counters_of            agent
  *   callbacks         edict_events                 agent
  *
@@ -156,7 +158,7 @@ struct edict_task {
 
 	/* Scheduling. */
 	u64 vtime;
-	u32 clock; /* the tier whose clock `vtime` is read against */
+	u32 clock; /* the queue whose clock `vtime` is read against */
 	u32 how;
 	u64 queued_at;
 	u64 ran_at;
@@ -164,7 +166,9 @@ struct edict_task {
 	u32 run_tier;
 	u32 run_bank;
 	u32 resumes; /* the run was interrupted by another class */
-	u32 pad;
+	u32 llc;     /* one more than the number of the cache it ran under last; 0: none */
+	u32 counted; /* one more than the queue whose `weight` it is part of; 0: none */
+	u32 weight;  /* and how much of it */
 };
 
 struct {
@@ -262,35 +266,57 @@ struct {
 	__type(value, struct edict_keeper);
 } edict_keepers SEC(".maps");
 
-/* What the tiers share over all CPUs; outlives generations. */
+/* What a tier shares over all CPUs; outlives generations. */
 struct edict_tier_state {
-	u64 clock;    /* virtual time of the task that ran last */
 	u64 used_ns;  /* what a drawn task of this tier uses, on average */
 	s64 debt_ns;  /* time taken without a draw, to be paid with later wins */
-	u64 pad[5];
+	u64 pad[6];
 } __attribute__((aligned(64)));
 
 struct edict_tier_state edict_tier_states[EDICT_TIERS_MAX];
 
 /*
- * A queue for each tier and order, since the kernel lets no queue hold both:
- * the queue of tier t is t, or EDICT_TIERS_MAX + t in order of arrival.
+ * The queues: for each last-level cache one for each order and tier, since the
+ * keys of one order mean nothing to another, and since the kernel lets no queue
+ * hold both keys and arrivals. Caches beyond the last share the queues of
+ * others. What must not wait for a cache is in one queue for all of them.
  */
-#define EDICT_QUEUES (2 * EDICT_TIERS_MAX)
+#define EDICT_LLCS_MAX 64
+#define EDICT_QUEUES_PER_LLC 64
+#define EDICT_QUEUES (EDICT_LLCS_MAX * EDICT_QUEUES_PER_LLC)
+#define EDICT_QUEUE(llc, order, tier) ((llc) * EDICT_QUEUES_PER_LLC + (order) * EDICT_TIERS_MAX + (tier))
+#define EDICT_QUEUE_LLC(queue) ((queue) / EDICT_QUEUES_PER_LLC)
+#define EDICT_QUEUE_ORDER(queue) ((queue) % EDICT_QUEUES_PER_LLC / EDICT_TIERS_MAX)
+#define EDICT_QUEUE_TIER(queue) ((queue) % EDICT_TIERS_MAX)
 #define EDICT_DSQ(queue) (0x1000ULL + (queue))
 #define EDICT_DSQ_DUE 0x2000ULL
 #define EDICT_DSQ_RESUME 0x2001ULL
 
-/* No task in this queue has waited since before `bound`. */
+_Static_assert(EDICT_ORDERS * EDICT_TIERS_MAX <= EDICT_QUEUES_PER_LLC, "queues of a cache");
+_Static_assert(EDICT_DSQ(EDICT_QUEUES) <= EDICT_DSQ_DUE, "numbers of queues");
+
 struct edict_queue_state {
-	u64 bound;
-	u64 scanned_at;
-};
+	u64 clock;	/* virtual time of the task that ran last */
+	u64 bound;	/* no task in it has waited since before */
+	u64 scanned_at; /* when the keeper looked through it */
+	s64 weight;	/* of its tasks, queued or running; kept where there are several caches */
+	u64 pad[4];
+} __attribute__((aligned(64)));
 
 struct edict_queue_state edict_queue_states[EDICT_QUEUES];
 
-/* Queues that may hold tasks although the generation in force has no use for them. */
-u64 edict_orphans;
+/* What belongs to a last-level cache. */
+struct edict_llc {
+	u64 orphans; /* queues that may hold tasks although the generation in force has no use for them */
+	u32 node;
+	u32 nr_cpus;
+	u64 pad[6];
+} __attribute__((aligned(64)));
+
+struct edict_llc edict_llcs[EDICT_LLCS_MAX];
+
+/* Whose queues the keeper looks through next, also those that are not in use. */
+u32 edict_next_llc;
 
 /* {generation << 1 | bank}: read once by each callback, and passed down. */
 u64 edict_active;
@@ -313,6 +339,7 @@ u32 edict_kicks_max = 64;
 
 /* Set before loading. */
 const volatile u32 edict_nr_cpus = 1;
+const volatile u32 edict_nr_llcs = 1;
 const volatile u64 edict_seed = 1;
 const volatile u32 edict_audit;
 /* Whether what another class interrupts comes back through enqueue. */

@@ -2,21 +2,33 @@
 /*
  * The queues of the tiers, order within a tier, and what a run costs.
  *
- *               ┌─ queue of tier 0 ─┐
- *   enqueue ──▶ ├─ queue of tier 1 ─┤ ── draw.bpf.h ──▶ CPU
- *               ├─ …                │
- *               └───────┬───────────┘
- *      keeper.bpf.h     │ waited almost max_wait
+ *              cache 0                        cache 1
+ *               ┌─ queue of tier 0 ─┐          ┌─ queue of tier 0 ─┐
+ *   enqueue ──▶ ├─ queue of tier 1 ─┤          ├─ queue of tier 1 ─┤
+ *               ├─ …                │          ├─ …                │
+ *               └───────┬─────────┬─┘          └──┬──────────────┬─┘
+ *      keeper.bpf.h     │      draw.bpf.h ──▶ CPUs of the cache, when it has
+ *                       │ waited almost max_wait  nothing itself: of another
  *                       ▼
- *                 queue of the due ── always first ──▶ CPU
+ *                 queue of the due ── always first ──▶ any CPU
  *
- *   a real-time task takes the CPU ──▶ queue of the resumed ── before these ──▶ CPU
+ *   a real-time task takes the CPU ──▶ queue of the resumed ── before these ──▶ any CPU
+ *
+ * A task waits where its data is: in the queue of its tier under the last-level
+ * cache of its CPU. The tiers of each cache are drawn among themselves, and a
+ * CPU whose cache has nothing for it takes from the others, those of its own
+ * node first: no CPU idles while a task that it may run waits. A promise
+ * (max_wait) goes before a cache, so what is due waits in one queue for all.
  *
  * Within a tier tasks run by virtual time, weighted by nice exactly as the
  * kernel's own scheduler weighs it, or in the order of their arrival. A task
- * that slept is at most one slice behind its tier's clock.
+ * that slept is at most one slice behind its queue's clock. Each queue has a
+ * clock of its own: under a cache that is slower, or has more to do, virtual
+ * time goes slower, and what comes from there keeps its distance to the clock,
+ * not its time.
  *
- * What it does not do: it knows no cache domains.
+ * What it does not do: it moves no task from one cache to another as long as
+ * both have something to run.
  */
 #ifndef EDICT_TIERS_BPF_H
 #define EDICT_TIERS_BPF_H
@@ -61,13 +73,44 @@ static __always_inline u64 edict_slice_of(const struct edict_bank *bank, u32 tie
 	return slice ? slice : EDICT_SLICE_DEFAULT_NS;
 }
 
-static __always_inline u32 edict_queue_of(const struct edict_bank *bank, u32 tier)
+static __always_inline struct edict_queue_state *edict_queue_state_of(u32 queue)
 {
-	tier = edict_index(tier);
-	return bank->head.tier[tier].order == EDICT_ORDER_FIFO ? EDICT_TIERS_MAX + tier : tier;
+	__sink(queue);
+	return &edict_queue_states[queue & (EDICT_QUEUES - 1)];
 }
 
-/* The queues that the bank puts tasks into. */
+static __always_inline struct edict_llc *edict_llc_at(u32 llc)
+{
+	__sink(llc);
+	return &edict_llcs[llc & (EDICT_LLCS_MAX - 1)];
+}
+
+/* The cache of a CPU, as the queues are numbered. */
+static __always_inline u32 edict_llc_of(u32 cpu)
+{
+	struct edict_place *place;
+
+	if (edict_nr_llcs <= 1)
+		return 0;
+	place = bpf_map_lookup_elem(&edict_places, &cpu);
+	if (!place)
+		return 0;
+	return place->llc < edict_nr_llcs ? place->llc : place->llc % edict_nr_llcs;
+}
+
+/* The queue of a tier under a cache. */
+static __always_inline u32 edict_queue_of(const struct edict_bank *bank, u32 tier, u32 llc)
+{
+	u32 order;
+
+	tier = edict_index(tier);
+	order = bank->head.tier[tier].order;
+	if (order >= EDICT_ORDERS)
+		order = EDICT_ORDER_VTIME;
+	return EDICT_QUEUE(llc & (EDICT_LLCS_MAX - 1), order, tier);
+}
+
+/* What of a cache's queues the bank puts tasks into. */
 static __always_inline u64 edict_live_queues(const struct edict_bank *bank)
 {
 	u64 live = 0;
@@ -75,26 +118,61 @@ static __always_inline u64 edict_live_queues(const struct edict_bank *bank)
 
 	bpf_for(tier, 0, EDICT_TIERS_MAX) {
 		if (tier < bank->head.nr_tiers)
-			live |= 1ULL << edict_queue_of(bank, tier);
+			live |= 1ULL << edict_queue_of(bank, tier, 0);
 	}
 	return live;
 }
 
-/* Reads the task's virtual time against the clock of its tier. */
-static __always_inline void edict_rebase(struct edict_task *t, u32 tier, u64 slice)
+/* Reads the task's virtual time against the clock of its queue. */
+static __always_inline void edict_rebase(struct edict_task *t, u32 queue, u64 slice)
 {
-	u64 clock = READ_ONCE(edict_tier_state_of(tier)->clock);
+	u64 clock = READ_ONCE(edict_queue_state_of(queue)->clock);
 
-	if (t->clock != tier) {
-		s64 ahead = (s64)(t->vtime - READ_ONCE(edict_tier_state_of(t->clock)->clock));
+	if (t->clock != queue) {
+		s64 ahead = (s64)(t->vtime - READ_ONCE(edict_queue_state_of(t->clock)->clock));
 
 		if (ahead > (s64)slice)
 			ahead = slice;
 		t->vtime = clock + ahead;
-		t->clock = tier;
+		t->clock = queue;
 	}
 	if (edict_before(t->vtime, clock - slice))
 		t->vtime = clock - slice;
+}
+
+/* The position of a task in the queue whose clock it is read against. */
+static __always_inline u64 edict_key(const struct edict_task *t)
+{
+	return t->vtime;
+}
+
+/* What the arithmetic of weights takes for a task's priority. */
+static __always_inline s32 edict_prio_of(const struct task_struct *p)
+{
+	return p->policy == EDICT_SCHED_IDLE ? EDICT_PRIO_IDLE : p->static_prio;
+}
+
+/* Makes the task part of the weight of a queue, and of no other. */
+static __always_inline void edict_counts_in(struct task_struct *p, struct edict_task *t, u32 queue)
+{
+	u32 weight;
+
+	if (edict_nr_llcs <= 1 || t->counted == queue + 1)
+		return;
+	if (t->counted)
+		__sync_fetch_and_sub(&edict_queue_state_of(t->counted - 1)->weight, t->weight);
+	weight = edict_weight_of(edict_prio_of(p));
+	__sync_fetch_and_add(&edict_queue_state_of(queue)->weight, weight);
+	t->counted = queue + 1;
+	t->weight = weight;
+}
+
+static __always_inline void edict_counts_nowhere(struct edict_task *t)
+{
+	if (!t->counted)
+		return;
+	__sync_fetch_and_sub(&edict_queue_state_of(t->counted - 1)->weight, t->weight);
+	t->counted = 0;
 }
 
 /* Charges the time since the last charge. */
@@ -109,8 +187,7 @@ static __always_inline void edict_charge(struct task_struct *p, struct edict_tas
 	t->ran_at = now;
 	t->run_ns += used;
 	t->burst_ns += used;
-	t->vtime += edict_virtual(used, p->policy == EDICT_SCHED_IDLE ? EDICT_PRIO_IDLE :
-								    p->static_prio);
+	t->vtime += edict_virtual(used, edict_prio_of(p));
 	counters = edict_count_in(t->run_bank);
 	if (counters)
 		counters->tier[edict_index(t->run_tier)].runtime_ns += used;
@@ -134,18 +211,20 @@ static __always_inline void edict_run_ended(struct edict_task *t)
 }
 
 static __always_inline void edict_run_begins(struct edict_task *t, struct edict_cpu *cpu,
-					     u64 active, u32 tier, u64 now)
+					     u64 active, u32 tier, u32 llc, u64 now)
 {
-	struct edict_tier_state *state = edict_tier_state_of(tier);
+	struct edict_queue_state *queue = edict_queue_state_of(t->clock);
 	struct edict_tier_counters *c;
 	struct edict_counters *counters = edict_count_in(active);
-	u64 clock = READ_ONCE(state->clock);
+	bool moved;
 
+	moved = t->llc && t->llc != llc + 1;
+	t->llc = llc + 1;
 	t->ran_at = now;
 	t->run_tier = tier;
 	t->run_bank = EDICT_BANK_INDEX(active);
-	if (t->clock == tier && edict_before(clock, t->vtime))
-		WRITE_ONCE(state->clock, t->vtime);
+	if (EDICT_QUEUE_TIER(t->clock) == tier && edict_before(READ_ONCE(queue->clock), t->vtime))
+		WRITE_ONCE(queue->clock, t->vtime);
 	if (cpu) {
 		cpu->tier = tier;
 		cpu->how = t->how;
@@ -155,6 +234,7 @@ static __always_inline void edict_run_begins(struct edict_task *t, struct edict_
 		return;
 	c = &counters->tier[edict_index(tier)];
 	c->dispatches++;
+	c->migrations += moved;
 	if (t->how == EDICT_HOW_DIRECT)
 		c->direct++;
 	else if (t->how == EDICT_HOW_DUE)
@@ -196,8 +276,8 @@ static __always_inline void edict_resumed(struct edict_task *t, u64 active, u64 
 		c->wait_max_ns = now - t->queued_at;
 }
 
-/* The tiers that have tasks in their queues. */
-__noinline int edict_waiting(u64 active)
+/* The tiers that have tasks in their queues under a cache. */
+__noinline int edict_waiting(u64 active, u32 llc)
 {
 	struct edict_bank *bank = EDICT_BANK(active);
 	u32 tier, mask = 0;
@@ -207,54 +287,53 @@ __noinline int edict_waiting(u64 active)
 	bpf_for(tier, 0, EDICT_TIERS_MAX) {
 		if (tier >= bank->head.nr_tiers)
 			break;
-		if (scx_bpf_dsq_nr_queued(EDICT_DSQ(edict_queue_of(bank, tier))) > 0)
+		if (scx_bpf_dsq_nr_queued(EDICT_DSQ(edict_queue_of(bank, tier, llc))) > 0)
 			mask |= 1U << tier;
 	}
 	return mask;
 }
 
-/* Whether a task of that virtual time goes before the first in the queue. */
-__noinline int edict_goes_on(u64 active, u32 tier, u64 vtime)
+/* Whether a task with that key goes before the first in a queue. */
+__noinline int edict_goes_on(u32 queue, u64 key)
 {
-	struct edict_bank *bank = EDICT_BANK(active);
 	struct task_struct *head;
 	int on = 1;
-	u32 queue;
 
-	if (!bank)
-		return 1;
-	queue = edict_queue_of(bank, tier);
+	queue &= EDICT_QUEUES - 1;
 	if (scx_bpf_dsq_nr_queued(EDICT_DSQ(queue)) <= 0)
 		return 1;
-	if (queue >= EDICT_TIERS_MAX)
+	if (EDICT_QUEUE_ORDER(queue) == EDICT_ORDER_FIFO)
 		return 0;
 	bpf_for_each(scx_dsq, head, EDICT_DSQ(queue), 0) {
-		on = edict_before(vtime, head->scx.dsq_vtime);
+		on = edict_before(key, head->scx.dsq_vtime);
 		break;
 	}
 	return on;
 }
 
 /* Serves a queue that no tier of this generation has, until it is empty. */
-__noinline int edict_serve_orphans(u64 active)
+__noinline int edict_serve_orphans(u64 active, u32 llc)
 {
 	struct edict_bank *bank = EDICT_BANK(active);
+	struct edict_llc *here = edict_llc_at(llc);
 	u64 orphans, live;
 	u32 i;
 
 	if (!bank)
 		return 0;
 	live = edict_live_queues(bank);
-	orphans = READ_ONCE(edict_orphans);
+	orphans = READ_ONCE(here->orphans);
 	if (orphans & live)
-		__sync_fetch_and_and(&edict_orphans, ~live);
+		__sync_fetch_and_and(&here->orphans, ~live);
 	orphans &= ~live;
-	bpf_for(i, 0, EDICT_QUEUES) {
+	bpf_for(i, 0, EDICT_ORDERS * EDICT_TIERS_MAX) {
+		u32 queue = EDICT_QUEUE(llc & (EDICT_LLCS_MAX - 1), 0, i);
+
 		if (!(orphans & (1ULL << i)))
 			continue;
-		if (scx_bpf_dsq_nr_queued(EDICT_DSQ(i)) <= 0)
-			__sync_fetch_and_and(&edict_orphans, ~(1ULL << i));
-		else if (scx_bpf_dsq_move_to_local(EDICT_DSQ(i), 0))
+		if (scx_bpf_dsq_nr_queued(EDICT_DSQ(queue)) <= 0)
+			__sync_fetch_and_and(&here->orphans, ~(1ULL << i));
+		else if (scx_bpf_dsq_move_to_local(EDICT_DSQ(queue), 0))
 			return 1;
 	}
 	return 0;

@@ -15,7 +15,7 @@ use super::request::{put, word32, word64};
 use super::skeleton::{MainSkel, MainSkelBuilder};
 use super::statistics::{INSPECTION, Inspection, Statistics};
 use super::tables::{Active, Tables};
-use super::values::{NoValues, Values};
+use super::values::{NoValues, Place, Values};
 use crate::image::Image;
 
 /// What may be chosen when the object is loaded.
@@ -113,6 +113,9 @@ pub struct Decision {
     pub count: u64,
 }
 
+/// `EDICT_LLCS_MAX` of `bpf/tables.bpf.h`.
+const LLCS_MAX: u32 = 64;
+
 static LIBBPF_LOG: Mutex<VecDeque<String>> = Mutex::new(VecDeque::new());
 const LOG_LINES: usize = 40;
 
@@ -139,7 +142,7 @@ fn refused(message: impl std::fmt::Display) -> LiveError {
 /// # Errors
 ///
 /// What the kernel has not got, or refuses; each with a cure.
-pub fn load(options: LoadOptions) -> Result<Loaded, LiveError> {
+pub fn load(mut options: LoadOptions) -> Result<Loaded, LiveError> {
     probe::obstacle().map_or(Ok(()), Err)?;
     libbpf_rs::set_print(Some((PrintLevel::Warn, keep_log)));
 
@@ -163,6 +166,7 @@ pub fn load(options: LoadOptions) -> Result<Loaded, LiveError> {
         .map_err(LiveError::kernel("sizing the tables of CPUs"))?;
     if let Some(constants) = open.maps.rodata_data.as_mut() {
         constants.edict_nr_cpus = cpus;
+        constants.edict_nr_llcs = caches(&options.values.places());
         constants.edict_seed = seed(options.seed);
         constants.edict_audit = u32::from(options.audit);
         constants.edict_takes_back = u32::from(every_task != 0);
@@ -193,6 +197,12 @@ pub fn load(options: LoadOptions) -> Result<Loaded, LiveError> {
         previous: None,
         serial: 0,
     })
+}
+
+/// How many last-level caches get queues of their own.
+fn caches(places: &[Place]) -> u32 {
+    let last = places.iter().map(|place| place.llc).max();
+    last.map_or(1, |last| last.saturating_add(1).min(LLCS_MAX))
 }
 
 fn seed(chosen: u64) -> u64 {
