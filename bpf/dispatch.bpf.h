@@ -12,7 +12,12 @@
 #ifndef EDICT_DISPATCH_BPF_H
 #define EDICT_DISPATCH_BPF_H
 
+#include "cores.bpf.h"
+#include "domains.bpf.h"
 #include "draw.bpf.h"
+
+/* At how many caches a CPU looks that falls idle; the keeper looks at all. */
+#define EDICT_LLCS_NEAR 8
 
 /* Lets the task that ran go on for another slice. */
 static __always_inline void edict_keep_running(struct task_struct *p, struct edict_task *t,
@@ -26,6 +31,88 @@ static __always_inline void edict_keep_running(struct task_struct *p, struct edi
 	edict_rebase(t, queue, edict_slice_of(bank, tier));
 	edict_run_begins(t, here, active, tier, EDICT_QUEUE_LLC(queue), now);
 	scx_bpf_task_set_slice(p, edict_slice_of(bank, tier));
+	if (bank->head.exclusive)
+		edict_core_begins(active, scx_bpf_task_cpu(p), tier, now);
+}
+
+/* The tiers that have tasks for a CPU in their queues under a cache. */
+__noinline int edict_waiting(u64 active, u32 llc, u32 cpu)
+{
+	struct edict_bank *bank = EDICT_BANK(active);
+	u32 tier, mask = 0, admitted;
+
+	if (!bank)
+		return 0;
+	admitted = edict_admitted(bank, active, cpu);
+	bpf_for(tier, 0, EDICT_TIERS_MAX) {
+		u32 queue;
+
+		if (tier >= bank->head.nr_tiers)
+			break;
+		queue = edict_queue_of(bank, tier, llc);
+		if (scx_bpf_dsq_nr_queued(EDICT_DSQ(queue)) <= 0)
+			continue;
+		if ((admitted & (1U << tier)) || READ_ONCE(edict_queue_state_of(queue)->strays))
+			mask |= 1U << tier;
+	}
+	return mask;
+}
+
+/* Takes the first task of a queue that may run here. */
+__noinline int edict_take_from(u64 active, u32 cpu, u32 queue)
+{
+	struct edict_bank *bank = EDICT_BANK(active);
+	u32 left = edict_strays_max;
+	struct task_struct *p;
+
+	queue &= EDICT_QUEUES - 1;
+	if (!bank)
+		return 0;
+	if (edict_admitted(bank, active, cpu) & (1U << EDICT_QUEUE_TIER(queue)))
+		return scx_bpf_dsq_move_to_local(EDICT_DSQ(queue), 0);
+	/* The tier does not run here; tasks that can run nowhere else do. */
+	bpf_for_each(scx_dsq, p, EDICT_DSQ(queue), 0) {
+		struct edict_task *t = edict_task_of(p);
+
+		if (!left--)
+			break;
+		if (t && t->stray && bpf_cpumask_test_cpu(cpu, p->cpus_ptr) &&
+		    scx_bpf_dsq_move(BPF_FOR_EACH_ITER, p, SCX_DSQ_LOCAL, 0))
+			return 1;
+	}
+	return 0;
+}
+
+/* Takes the first task that may run here of a queue that all CPUs share. */
+__noinline int edict_take_first(u64 active, u32 cpu, u64 dsq, u64 now)
+{
+	struct edict_bank *bank = EDICT_BANK(active);
+	u32 left = edict_strays_max, leaves = ~0U;
+	struct task_struct *p;
+
+	if (!bank || (dsq != EDICT_DSQ_DUE && dsq != EDICT_DSQ_RESUME))
+		return 0;
+	if (scx_bpf_dsq_nr_queued(dsq) <= 0)
+		return 0;
+	if (!bank->head.confined && !bank->head.exclusive)
+		return scx_bpf_dsq_move_to_local(dsq, 0);
+	if (dsq == EDICT_DSQ_RESUME)
+		leaves = edict_core_leaves(active, cpu, now);
+	bpf_for_each(scx_dsq, p, dsq, 0) {
+		struct edict_task *t = edict_task_of(p);
+
+		if (!left--)
+			break;
+		/* What goes on beside an exclusive tier was due long ago. */
+		if (t && !(leaves & (1U << edict_index(t->tier))) &&
+		    edict_before(now, t->queued_at + edict_limit_of(bank, t->tier)))
+			continue;
+		if (bpf_cpumask_test_cpu(cpu, p->cpus_ptr) &&
+		    (!t || edict_admits(bank, active, t, cpu)) &&
+		    scx_bpf_dsq_move(BPF_FOR_EACH_ITER, p, SCX_DSQ_LOCAL, 0))
+			return 1;
+	}
+	return 0;
 }
 
 /*
@@ -45,7 +132,7 @@ __noinline int edict_take(u64 active, u32 cpu, u32 llc, u32 mask)
 		tier = edict_index(edict_draw(active, mask, cpu));
 		if ((mask & (mask - 1)) && i < EDICT_TIERS_MAX && edict_pays(bank, tier))
 			continue;
-		if (scx_bpf_dsq_move_to_local(EDICT_DSQ(edict_queue_of(bank, tier, llc)), 0))
+		if (edict_take_from(active, cpu, edict_queue_of(bank, tier, llc)))
 			return 1;
 		mask &= ~(1U << tier);
 	}
@@ -53,7 +140,7 @@ __noinline int edict_take(u64 active, u32 cpu, u32 llc, u32 mask)
 }
 
 /* Nothing waits here: whatever waits elsewhere and may run here. */
-static __always_inline bool edict_steal(u64 active, u32 cpu, u32 own)
+static __always_inline bool edict_steal(u64 active, u32 cpu, u32 own, u32 leaves)
 {
 	u32 node = edict_llc_at(own)->node, pass, i;
 
@@ -64,7 +151,7 @@ static __always_inline bool edict_steal(u64 active, u32 cpu, u32 own)
 
 			if ((edict_llc_at(llc)->node != node) != pass)
 				continue;
-			mask = edict_waiting(active, llc);
+			mask = edict_waiting(active, llc, cpu) & leaves;
 			if (mask && edict_take(active, cpu, llc, mask))
 				return true;
 			if (READ_ONCE(edict_llc_at(llc)->orphans) && edict_serve_orphans(active, llc))
@@ -72,6 +159,25 @@ static __always_inline bool edict_steal(u64 active, u32 cpu, u32 own)
 		}
 	}
 	return false;
+}
+
+/* Whether something waits that a CPU might run. */
+__noinline int edict_waits_for(u64 active, u32 cpu)
+{
+	u32 own = edict_llc_of(cpu), i;
+
+	if (scx_bpf_dsq_nr_queued(EDICT_DSQ_RESUME) > 0 || scx_bpf_dsq_nr_queued(EDICT_DSQ_DUE) > 0)
+		return 1;
+	bpf_for(i, 0, edict_nr_llcs) {
+		u32 llc = own + i < edict_nr_llcs ? own + i : own + i - edict_nr_llcs;
+
+		/* The keeper looks at the rest. */
+		if (i >= EDICT_LLCS_NEAR)
+			break;
+		if (edict_waiting(active, llc, cpu))
+			return 1;
+	}
+	return 0;
 }
 
 #endif /* EDICT_DISPATCH_BPF_H */

@@ -44,6 +44,7 @@ enum edict_limits {
 	EDICT_COMM_LEN = 16,
 
 	EDICT_CPUS_MAX = 1024,
+	EDICT_SIBLINGS_MAX = 7,
 };
 
 /* A row that no class has: the agent has not told yet. */
@@ -335,6 +336,18 @@ struct edict_place {
 	u32 node;
 };
 
+/* The other CPUs of its core. */
+struct edict_siblings {
+	u32 count;
+	u32 cpu[EDICT_SIBLINGS_MAX];
+};
+
+/* edict_confine: the bank that was filled. */
+struct edict_confine_request {
+	u32 bank;
+	u32 pad;
+};
+
 enum edict_event_kind {
 	EDICT_EVENT_PROCESS = 1,     /* the rows of this process are not known */
 	EDICT_EVENT_CGROUP_GONE = 2,
@@ -405,6 +418,8 @@ _Static_assert(sizeof(struct edict_counters) == 32 + 512 * 8 + 16 * 328, "counte
 _Static_assert(sizeof(struct edict_told_key) == 24, "key of what is told");
 _Static_assert(sizeof(struct edict_told) == 24, "what is told");
 _Static_assert(sizeof(struct edict_system) == 32, "rows of the system");
+_Static_assert(sizeof(struct edict_siblings) == 32, "siblings");
+_Static_assert(sizeof(struct edict_confine_request) == 8, "bank to confine");
 _Static_assert(sizeof(struct edict_inspect) == 40 + 440, "inspection");
 
 #endif /* EDICT_INTF_H */

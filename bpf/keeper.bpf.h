@@ -8,8 +8,7 @@
  * deadline, which every CPU, of whatever cache, serves before it draws. When a deadline has passed all the same, it interrupts a CPU that
  * may run the task and that runs nothing due itself. Many tasks that become
  * due together would wait for each other, so it starts earlier by the time
- * that the CPUs need for all that is queued in the tier, were it as much under
- * each cache.
+ * that the CPUs of the cache need for all that is in the queue.
  *
  * What it does not do: it promises nothing when the tasks that are due need
  * more than all the CPUs together; they are then served in order of deadline.
@@ -17,23 +16,13 @@
 #ifndef EDICT_KEEPER_BPF_H
 #define EDICT_KEEPER_BPF_H
 
-#include "tiers.bpf.h"
+#include "domains.bpf.h"
 
 enum {
 	EDICT_KEEP_MIN_NS = 1000000,
 	EDICT_KEEP_MAX_NS = 20000000,
 	EDICT_DUE_SHARE = 8,
 };
-
-/* Longest that anything waits, promise or not: far from the kernel's watchdog. */
-#define EDICT_STALL_NS 5000000000ULL
-
-static __always_inline u64 edict_limit_of(const struct edict_bank *bank, u32 tier)
-{
-	u64 limit = bank->head.tier[edict_index(tier)].max_wait_ns;
-
-	return limit && limit < EDICT_STALL_NS ? limit : EDICT_STALL_NS;
-}
 
 /* Moves what is due from one queue to the queue of the due. */
 static __always_inline void edict_collect(u32 queue, u64 limit, u64 slack, u64 slice, u64 now)
@@ -69,15 +58,18 @@ static __always_inline void edict_collect(u32 queue, u64 limit, u64 slack, u64 s
 }
 
 /* Interrupts a CPU that may run `p` and runs nothing that is due itself. */
-static __always_inline void edict_make_room(struct task_struct *p, u64 now)
+static __always_inline void edict_make_room(struct task_struct *p, struct edict_bank *bank,
+					    u64 active, u64 now)
 {
+	struct edict_task *t = edict_task_of(p);
 	u32 best = edict_nr_cpus, best_tier = 0, i;
 	struct edict_cpu *cpu;
 
 	bpf_for(i, 0, edict_nr_cpus) {
 		u32 tier;
 
-		if (!bpf_cpumask_test_cpu(i, p->cpus_ptr))
+		if (!bpf_cpumask_test_cpu(i, p->cpus_ptr) ||
+		    (t && !edict_admits(bank, active, t, i)))
 			continue;
 		cpu = edict_cpu_of(i);
 		if (!cpu || cpu->kicked_at == now || cpu->held)
@@ -106,24 +98,53 @@ static __always_inline void edict_make_room(struct task_struct *p, u64 now)
 }
 
 /*
- * A CPU that falls idle while another queues a task may miss it, and where a
- * real-time task holds that other CPU nobody comes by: the keeper does.
+ * A CPU that falls idle while another queues a task looks at the queues near it;
+ * the keeper looks at all, on behalf of the first task in each.
  */
-static __always_inline void edict_wake_idle(u64 dsq)
+static __always_inline void edict_wake_idle(struct edict_bank *bank, u64 active, u64 dsq)
 {
 	struct task_struct *p;
 
 	bpf_for_each(scx_dsq, p, dsq, 0) {
-		s32 cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
+		struct edict_task *t = edict_task_of(p);
+		u32 i;
+		s32 cpu;
 
-		if (cpu >= 0)
-			scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
+		if (!bank->head.confined || !t || t->stray) {
+			cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
+			if (cpu >= 0)
+				scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
+			break;
+		}
+		bpf_for(i, 0, edict_nr_cpus) {
+			if (bpf_cpumask_test_cpu(i, p->cpus_ptr) &&
+			    edict_admits(bank, active, t, i) &&
+			    scx_bpf_test_and_clear_cpu_idle(i)) {
+				scx_bpf_kick_cpu(i, SCX_KICK_IDLE);
+				break;
+			}
+		}
 		break;
 	}
 }
 
+/* How many CPUs serve a queue. */
+static __always_inline u32 edict_serving(struct edict_bank *bank, u64 active, u32 tier, u32 llc)
+{
+	u32 cpus = edict_llc_at(llc)->nr_cpus, some;
+	const struct cpumask *reach;
+
+	if (edict_confines(bank, tier)) {
+		reach = edict_cpus_of_tier(active, tier);
+		some = reach ? bpf_cpumask_weight(reach) : 0;
+		if (some < cpus)
+			cpus = some;
+	}
+	return cpus ? cpus : 1;
+}
+
 /* One look at one queue. */
-__noinline int edict_keep_queue(u64 active, u32 queue, u64 period, u64 now)
+static __always_inline void edict_look_at(u64 active, u32 queue, u64 period, u64 now)
 {
 	struct edict_bank *bank = EDICT_BANK(active);
 	struct edict_queue_state *state;
@@ -134,9 +155,9 @@ __noinline int edict_keep_queue(u64 active, u32 queue, u64 period, u64 now)
 	queue &= EDICT_QUEUES - 1;
 	queued = scx_bpf_dsq_nr_queued(EDICT_DSQ(queue));
 	if (!bank || queued <= 0)
-		return 0;
+		return;
 	state = edict_queue_state_of(queue);
-	edict_wake_idle(EDICT_DSQ(queue));
+	edict_wake_idle(bank, active, EDICT_DSQ(queue));
 	llc = EDICT_QUEUE_LLC(queue);
 	limit = edict_limit_of(bank, tier);
 	if (tier >= bank->head.nr_tiers || edict_queue_of(bank, tier, llc) != queue) {
@@ -145,14 +166,14 @@ __noinline int edict_keep_queue(u64 active, u32 queue, u64 period, u64 now)
 		limit = EDICT_STALL_NS;
 	}
 	slice = edict_slice_of(bank, tier);
-	slack = slice * queued * edict_nr_llcs / (edict_nr_cpus ? edict_nr_cpus : 1);
+	slack = slice * queued / edict_serving(bank, active, tier, llc);
 	if (slack > limit / 2)
 		slack = limit / 2;
 	slack += period;
 	if (edict_before(now + slack, state->bound + limit))
-		return 0;
+		return;
 	if (edict_before(now, state->scanned_at + limit / 16))
-		return 0;
+		return;
 	/*
 	 * A tier that takes more than its tickets say keeps its promise
 	 * with short turns: max_wait says when, tickets say how long.
@@ -160,6 +181,14 @@ __noinline int edict_keep_queue(u64 active, u32 queue, u64 period, u64 now)
 	if (edict_tier_state_of(tier)->debt_ns > 0)
 		slice /= EDICT_DUE_SHARE;
 	edict_collect(queue, limit, slack, slice, now);
+}
+
+/* A global function, which is verified by itself: it knows of no lock of its caller's. */
+__noinline int edict_keep_queue(u64 active, u32 queue, u64 period, u64 now)
+{
+	bpf_rcu_read_lock();
+	edict_look_at(active, queue, period, now);
+	bpf_rcu_read_unlock();
 	return 0;
 }
 
@@ -200,7 +229,7 @@ static __always_inline u64 edict_keep(u64 active, u64 now)
 				 now);
 
 	if (scx_bpf_dsq_nr_queued(EDICT_DSQ_RESUME) > 0) {
-		edict_wake_idle(EDICT_DSQ_RESUME);
+		edict_wake_idle(bank, active, EDICT_DSQ_RESUME);
 		bpf_for_each(scx_dsq, p, EDICT_DSQ_RESUME, 0) {
 			struct edict_task *t = edict_task_of(p);
 
@@ -209,17 +238,17 @@ static __always_inline u64 edict_keep(u64 active, u64 now)
 			if (!t || edict_before(now, t->queued_at + edict_limit_of(bank, t->tier)))
 				continue;
 			kicks--;
-			edict_make_room(p, now);
+			edict_make_room(p, bank, active, now);
 		}
 	}
 
 	if (scx_bpf_dsq_nr_queued(EDICT_DSQ_DUE) > 0) {
-		edict_wake_idle(EDICT_DSQ_DUE);
+		edict_wake_idle(bank, active, EDICT_DSQ_DUE);
 		bpf_for_each(scx_dsq, p, EDICT_DSQ_DUE, 0) {
 			/* Its position is its deadline. */
 			if (edict_before(now, p->scx.dsq_vtime) || !kicks--)
 				break;
-			edict_make_room(p, now);
+			edict_make_room(p, bank, active, now);
 		}
 	}
 	return period;

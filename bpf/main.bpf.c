@@ -23,6 +23,9 @@
  *   tiers.bpf.h       queues, order within a tier, what a run costs
  *   dispatch.bpf.h    what a CPU runs next
  *   draw.bpf.h        which tier that is
+ *   idle.bpf.h        which CPU a task goes to
+ *   domains.bpf.h     which CPUs it may use
+ *   cores.bpf.h       tiers that share their core with no other
  *   keeper.bpf.h      the promise of max_wait
  *   lottery.bpf.h     their arithmetic
  *   requests.bpf.h    what the agent asks
@@ -35,6 +38,7 @@
 #include <scx/common.bpf.h>
 #include <bpf_experimental.h>
 #include "dispatch.bpf.h"
+#include "idle.bpf.h"
 #include "keeper.bpf.h"
 #include "requests.bpf.h"
 
@@ -68,23 +72,22 @@ static __always_inline void edict_audit_decision(struct edict_task *t, u64 activ
 
 s32 BPF_STRUCT_OPS(edict_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
 {
-	u64 now, slice, active;
-	struct edict_bank *bank;
-	struct edict_task *t;
-	bool idle = false;
-	u32 queue;
+	u64 now = scx_bpf_now(), active = READ_ONCE(edict_active), slice;
+	u32 tier = edict_index(edict_refresh(p, active, now)), queue;
+	struct edict_bank *bank = EDICT_BANK(active);
+	struct edict_task *t = edict_task_of(p);
 	s32 cpu;
-	int tier;
 
-	cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, &idle);
-	if (!idle)
-		return cpu;
-	now = scx_bpf_now();
-	active = READ_ONCE(edict_active);
-	tier = edict_refresh(p, active, now);
-	t = edict_task_of(p);
-	bank = EDICT_BANK(active);
 	if (!t || !bank)
+		return prev_cpu;
+	cpu = edict_find_idle(p, bank, active, tier, prev_cpu, wake_flags, now);
+	if (cpu < 0) {
+		if (wake_flags & SCX_WAKE_FORK)
+			return edict_spread(p, active, tier, prev_cpu);
+		return prev_cpu;
+	}
+	/* Whoever waits there goes before: the CPU wakes up and draws. */
+	if (edict_waiting(active, edict_llc_of(cpu), cpu))
 		return cpu;
 	slice = edict_slice_of(bank, tier);
 	queue = edict_queue_of(bank, tier, edict_llc_of(cpu));
@@ -96,33 +99,6 @@ s32 BPF_STRUCT_OPS(edict_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wa
 	t->resumes = 0;
 	scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice, 0);
 	return cpu;
-}
-
-/* A CPU whose task a waking task may interrupt, for its tier is in `preempt`; or -1. */
-static __always_inline s32 edict_victim(struct task_struct *p, u32 preempt)
-{
-	s32 first = scx_bpf_task_cpu(p);
-	u32 i;
-
-	if (!preempt)
-		return -1;
-	for (i = 0; i < EDICT_PREEMPT_SCAN; i++) {
-		struct edict_cpu *there;
-		u32 cpu = first + i;
-
-		if (i >= edict_nr_cpus)
-			break;
-		if (cpu >= edict_nr_cpus)
-			cpu -= edict_nr_cpus;
-		there = edict_cpu_of(cpu);
-		if (!there || there->tier >= EDICT_TIERS_MAX || there->how == EDICT_HOW_PREEMPT)
-			continue;
-		if (!(preempt & (1U << there->tier)))
-			continue;
-		if (bpf_cpumask_test_cpu(cpu, p->cpus_ptr))
-			return cpu;
-	}
-	return -1;
 }
 
 void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
@@ -140,9 +116,12 @@ void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
 		return;
 	}
 	slice = edict_slice_of(bank, tier);
-	queue = edict_queue_of(bank, tier, edict_llc_of(scx_bpf_task_cpu(p)));
+	queue = edict_queue_of(bank, tier, edict_home(p, bank, active, tier));
 	edict_rebase(t, queue, slice);
 	edict_counts_in(p, t, queue);
+	edict_stray_served(t);
+	if (edict_strays(p, bank, active, tier))
+		edict_stray_queued(t, active, queue);
 	edict_audit_decision(t, active, slice);
 	if (enq_flags & SCX_ENQ_REENQ) {
 		/*
@@ -177,7 +156,8 @@ void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
 	}
 	agent = p->tgid == READ_ONCE(edict_agent);
 	if (enq_flags & SCX_ENQ_WAKEUP) {
-		cpu = edict_victim(p, agent ? ~0U : bank->head.tier[edict_index(tier)].preempt);
+		cpu = edict_victim(p, bank, active, t, agent ? ~0U : bank->head.tier[edict_index(tier)].preempt,
+				   now);
 		if (cpu >= 0) {
 			struct edict_cpu *there = edict_cpu_of(cpu);
 
@@ -213,7 +193,7 @@ void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
 
 wake_idle:
 	/* A CPU may have fallen idle since one was looked for. */
-	cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
+	cpu = edict_find_idle(p, bank, active, tier, scx_bpf_task_cpu(p), 0, now);
 	if (cpu >= 0)
 		scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
 }
@@ -224,10 +204,13 @@ void BPF_STRUCT_OPS(edict_dispatch, s32 cpu, struct task_struct *prev)
 	struct edict_bank *bank = EDICT_BANK(active);
 	struct edict_cpu *here = edict_cpu_of(cpu);
 	struct edict_task *t = NULL;
-	u32 own = edict_llc_of(cpu), prev_queue = 0, prev_tier = EDICT_TIERS_MAX, mask, tier, i;
+	u32 own = edict_llc_of(cpu), prev_queue = 0, prev_tier = EDICT_TIERS_MAX, mask, tier, i,
+	    leaves;
+	bool away = false;
 
 	if (!bank || !here)
 		return;
+	leaves = bank->head.exclusive ? edict_core_leaves(active, cpu, now) : ~0U;
 	if (prev && (prev->scx.flags & SCX_TASK_QUEUED) && !(prev->flags & PF_EXITING) &&
 	    bpf_cpumask_test_cpu(cpu, prev->cpus_ptr)) {
 		t = edict_task_of(prev);
@@ -236,18 +219,20 @@ void BPF_STRUCT_OPS(edict_dispatch, s32 cpu, struct task_struct *prev)
 			prev_tier = edict_index(edict_refresh(prev, active, now));
 			prev_queue = edict_queue_of(bank, prev_tier, own);
 			edict_rebase(t, prev_queue, edict_slice_of(bank, prev_tier));
+			away = !(edict_admitted(bank, active, cpu) & (1U << prev_tier)) &&
+			       !edict_strays(prev, bank, active, prev_tier);
+			away = away || (!(leaves & (1U << prev_tier)) && !here->spared);
 		}
 	}
-	if (scx_bpf_dsq_nr_queued(EDICT_DSQ_RESUME) > 0 &&
-	    scx_bpf_dsq_move_to_local(EDICT_DSQ_RESUME, 0))
-		return;
-	if (scx_bpf_dsq_nr_queued(EDICT_DSQ_DUE) > 0 &&
-	    scx_bpf_dsq_move_to_local(EDICT_DSQ_DUE, 0))
+	if (edict_take_first(active, cpu, EDICT_DSQ_RESUME, now) ||
+	    edict_take_first(active, cpu, EDICT_DSQ_DUE, now))
 		return;
 	if (READ_ONCE(edict_llc_at(own)->orphans) && edict_serve_orphans(active, own))
 		return;
 
-	mask = edict_waiting(active, own);
+	mask = edict_waiting(active, own, cpu) & leaves;
+	if (away)
+		t = NULL;
 	if (t)
 		mask |= 1U << prev_tier;
 
@@ -262,7 +247,7 @@ void BPF_STRUCT_OPS(edict_dispatch, s32 cpu, struct task_struct *prev)
 			edict_keep_running(prev, t, here, bank, active, prev_queue, now);
 			return;
 		}
-		if (scx_bpf_dsq_move_to_local(EDICT_DSQ(edict_queue_of(bank, tier, own)), 0))
+		if (edict_take_from(active, cpu, edict_queue_of(bank, tier, own)))
 			return;
 		if (t && tier == prev_tier) {
 			edict_keep_running(prev, t, here, bank, active, prev_queue, now);
@@ -270,9 +255,29 @@ void BPF_STRUCT_OPS(edict_dispatch, s32 cpu, struct task_struct *prev)
 		}
 		mask &= ~(1U << tier);
 	}
-	if (edict_nr_llcs > 1 && edict_steal(active, cpu, own))
+	if (edict_nr_llcs > 1 && edict_steal(active, cpu, own, leaves))
 		return;
+	if (prev && (prev->scx.flags & SCX_TASK_QUEUED) && !away) {
+		/* It exits, or is about to be moved: nothing to decide. */
+		scx_bpf_task_set_slice(prev, EDICT_SLICE_DEFAULT_NS);
+		return;
+	}
+	tier = here->tier;
 	here->tier = EDICT_TIERS_MAX;
+	if (bank->head.exclusive)
+		edict_core_left(active, cpu, tier);
+}
+
+/*
+ * A CPU falls idle. Whoever queued a task before this saw no idle CPU to wake;
+ * whoever does so from now on will.
+ */
+void BPF_STRUCT_OPS(edict_update_idle, s32 cpu, bool idle)
+{
+	u64 active = READ_ONCE(edict_active);
+
+	if (idle && edict_waits_for(active, cpu))
+		scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
 }
 
 void BPF_STRUCT_OPS(edict_runnable, struct task_struct *p, u64 enq_flags)
@@ -286,14 +291,18 @@ void BPF_STRUCT_OPS(edict_runnable, struct task_struct *p, u64 enq_flags)
 void BPF_STRUCT_OPS(edict_running, struct task_struct *p)
 {
 	u64 now = scx_bpf_now(), active = READ_ONCE(edict_active);
-	u32 cpu = scx_bpf_task_cpu(p), llc = edict_llc_of(cpu);
+	u32 cpu = scx_bpf_task_cpu(p), llc = edict_llc_of(cpu), before = EDICT_TIERS_MAX;
 	struct edict_cpu *here = edict_cpu_of(cpu);
 	struct edict_task *t = edict_task_of(p);
 
-	if (here)
+	if (here) {
 		here->held = 0;
+		before = here->spared ? EDICT_TIERS_MAX : here->tier;
+		here->spared = edict_bound_kthread(p) || p->tgid == READ_ONCE(edict_agent);
+	}
 	if (!t)
 		return;
+	edict_stray_served(t);
 	if (t->resumes) {
 		edict_resumed(t, active, now);
 		t->resumes = 0;
@@ -304,15 +313,16 @@ void BPF_STRUCT_OPS(edict_running, struct task_struct *p)
 			here->tier = t->run_tier;
 			here->how = t->how;
 		}
-		return;
+	} else {
+		/* Of the generation that queued it, which need not be the active one. */
+		if (t->active)
+			active = t->active;
+		edict_waited(t, active, t->tier, now);
+		/* The kernel also runs a task that was not queued, after changing it. */
+		t->queued_at = 0;
+		edict_run_begins(t, here, active, t->tier, llc, now);
 	}
-	/* Of the generation that queued it, which need not be the active one. */
-	if (t->active)
-		active = t->active;
-	edict_waited(t, active, t->tier, now);
-	/* The kernel also runs a task that was not queued, after changing it. */
-	t->queued_at = 0;
-	edict_run_begins(t, here, active, t->tier, llc, now);
+	edict_core_begins(active, cpu, before, now);
 }
 
 void BPF_STRUCT_OPS(edict_tick, struct task_struct *p)
@@ -358,8 +368,10 @@ void BPF_STRUCT_OPS(edict_cpu_release, s32 cpu, struct scx_cpu_release_args *arg
 {
 	struct edict_cpu *there = edict_cpu_of(cpu);
 
-	if (there)
+	if (there) {
 		there->held = 1;
+		edict_core_left(READ_ONCE(edict_active), cpu, there->tier);
+	}
 	if (edict_takes_back)
 		scx_bpf_reenqueue_local();
 }
@@ -371,6 +383,7 @@ void BPF_STRUCT_OPS(edict_quiescent, struct task_struct *p, u64 deq_flags)
 	if (!t)
 		return;
 	edict_counts_nowhere(t);
+	edict_stray_served(t);
 	if (deq_flags & SCX_DEQ_SLEEP) {
 		edict_burst_ended(t);
 		t->slept_at = scx_bpf_now();
@@ -510,6 +523,7 @@ SCX_OPS_DEFINE(edict_ops,
 	       .select_cpu = (void *)edict_select_cpu,
 	       .enqueue = (void *)edict_enqueue,
 	       .dispatch = (void *)edict_dispatch,
+	       .update_idle = (void *)edict_update_idle,
 	       .runnable = (void *)edict_runnable,
 	       .running = (void *)edict_running,
 	       .tick = (void *)edict_tick,

@@ -4,12 +4,15 @@
  *
  *   who writes        what                         who reads
  *   agent             edict_banks, edict_told_rows every callback
- *   agent             edict_systems, edict_places  every callback
+ *   agent             edict_systems, edict_places, every callback
+ *                     edict_cores
  *   commit request    edict_active                 every callback, once
  *   callbacks         edict_tasks, edict_cpus,     callbacks, keeper, requests
  *                     edict_tier_states,
  *                     edict_queue_states
- *   request           edict_llcs                   callbacks, keeper
+ *   requests          edict_domains, edict_llcs,   callbacks, keeper
+ *                     edict_reaches,
+ *                     edict_admissions
  *   callbacks         edict_counters_of            agent
  *   callbacks         edict_events                 agent
  *
@@ -57,6 +60,53 @@ struct {
 	__type(key, u32);
 	__type(value, struct edict_place);
 } edict_places SEC(".maps");
+
+/* The other CPUs of each CPU's core. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1024);
+	__type(key, u32);
+	__type(value, struct edict_siblings);
+} edict_cores SEC(".maps");
+
+/* A set of CPUs as the kernel searches it. */
+struct edict_mask {
+	struct bpf_cpumask __kptr *cpus;
+};
+
+/* The CPUs of each cache, then those of each node. */
+enum {
+	EDICT_LLCS_MAX = 64, /* caches beyond share the queues of others */
+	EDICT_NODES_MAX = 64,
+	EDICT_DOMAINS = EDICT_LLCS_MAX + EDICT_NODES_MAX,
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, EDICT_DOMAINS);
+	__type(key, u32);
+	__type(value, struct edict_mask);
+} edict_domains SEC(".maps");
+
+/* The CPUs of each tier of each bank, where the bank confines it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2 * EDICT_TIERS_MAX);
+	__type(key, u32);
+	__type(value, struct edict_mask);
+} edict_reaches SEC(".maps");
+
+/* The same the other way round: the tiers of each bank that may run on each CPU. */
+struct edict_admission {
+	u32 tiers[2];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1024);
+	__type(key, u32);
+	__type(value, struct edict_admission);
+} edict_admissions SEC(".maps");
 
 /* Too large for a stack. Callbacks run with interrupts off, so none meets another. */
 struct {
@@ -169,6 +219,7 @@ struct edict_task {
 	u32 llc;     /* one more than the number of the cache it ran under last; 0: none */
 	u32 counted; /* one more than the queue whose `weight` it is part of; 0: none */
 	u32 weight;  /* and how much of it */
+	u32 stray;   /* one more than the queue whose `strays` it is one of; 0: none */
 };
 
 struct {
@@ -186,6 +237,9 @@ struct edict_cpu {
 	u32 tier; /* EDICT_TIERS_MAX: nothing of ours */
 	u32 how;
 	u32 held; /* another class has it, and interrupted what the rest says */
+	u32 spared; /* what it runs is held back by no tier beside it, and holds back none */
+	u64 alone_since;  /* when its core became its exclusive tier's */
+	u64 shared_until; /* until then a draw gave its core to other tiers */
 } __attribute__((aligned(64)));
 
 struct {
@@ -278,10 +332,9 @@ struct edict_tier_state edict_tier_states[EDICT_TIERS_MAX];
 /*
  * The queues: for each last-level cache one for each order and tier, since the
  * keys of one order mean nothing to another, and since the kernel lets no queue
- * hold both keys and arrivals. Caches beyond the last share the queues of
- * others. What must not wait for a cache is in one queue for all of them.
+ * hold both keys and arrivals. What must not wait for a cache is in one queue
+ * for all of them.
  */
-#define EDICT_LLCS_MAX 64
 #define EDICT_QUEUES_PER_LLC 64
 #define EDICT_QUEUES (EDICT_LLCS_MAX * EDICT_QUEUES_PER_LLC)
 #define EDICT_QUEUE(llc, order, tier) ((llc) * EDICT_QUEUES_PER_LLC + (order) * EDICT_TIERS_MAX + (tier))
@@ -300,7 +353,8 @@ struct edict_queue_state {
 	u64 bound;	/* no task in it has waited since before */
 	u64 scanned_at; /* when the keeper looked through it */
 	s64 weight;	/* of its tasks, queued or running; kept where there are several caches */
-	u64 pad[4];
+	u32 strays;	/* tasks in it that may run on none of their tier's CPUs */
+	u32 pad[7];
 } __attribute__((aligned(64)));
 
 struct edict_queue_state edict_queue_states[EDICT_QUEUES];
@@ -336,6 +390,7 @@ u64 edict_system_epoch;
 /* Bounds that must not be constants: the verifier would count them down. */
 u32 edict_scan_max = 4096;
 u32 edict_kicks_max = 64;
+u32 edict_strays_max = 512;
 
 /* Set before loading. */
 const volatile u32 edict_nr_cpus = 1;

@@ -73,6 +73,16 @@ static __always_inline u64 edict_slice_of(const struct edict_bank *bank, u32 tie
 	return slice ? slice : EDICT_SLICE_DEFAULT_NS;
 }
 
+/* Longest that anything waits, promise or not: far from the kernel's watchdog. */
+#define EDICT_STALL_NS 5000000000ULL
+
+static __always_inline u64 edict_limit_of(const struct edict_bank *bank, u32 tier)
+{
+	u64 limit = bank->head.tier[edict_index(tier)].max_wait_ns;
+
+	return limit && limit < EDICT_STALL_NS ? limit : EDICT_STALL_NS;
+}
+
 static __always_inline struct edict_queue_state *edict_queue_state_of(u32 queue)
 {
 	__sink(queue);
@@ -274,23 +284,6 @@ static __always_inline void edict_resumed(struct edict_task *t, u64 active, u64 
 	c = &counters->tier[edict_index(t->run_tier)];
 	if (now - t->queued_at > c->wait_max_ns)
 		c->wait_max_ns = now - t->queued_at;
-}
-
-/* The tiers that have tasks in their queues under a cache. */
-__noinline int edict_waiting(u64 active, u32 llc)
-{
-	struct edict_bank *bank = EDICT_BANK(active);
-	u32 tier, mask = 0;
-
-	if (!bank)
-		return 0;
-	bpf_for(tier, 0, EDICT_TIERS_MAX) {
-		if (tier >= bank->head.nr_tiers)
-			break;
-		if (scx_bpf_dsq_nr_queued(EDICT_DSQ(edict_queue_of(bank, tier, llc))) > 0)
-			mask |= 1U << tier;
-	}
-	return mask;
 }
 
 /* Whether a task with that key goes before the first in a queue. */

@@ -20,6 +20,8 @@ mod lab;
 mod attach;
 #[path = "live/attributes.rs"]
 mod attributes;
+#[path = "live/domains.rs"]
+mod domains;
 #[path = "live/every.rs"]
 mod every;
 #[path = "live/generations.rs"]

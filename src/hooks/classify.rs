@@ -207,12 +207,14 @@ impl Values for FileSystems {
     }
 
     fn places(&mut self) -> Vec<Place> {
-        Topology::read()
+        let topology = Topology::read();
+        topology
             .places()
             .map(|(cpu, place)| Place {
                 cpu,
                 llc: place.llc,
                 node: place.node,
+                siblings: topology.siblings(cpu).to_vec(),
             })
             .collect()
     }

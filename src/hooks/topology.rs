@@ -1,4 +1,4 @@
-//! Which CPUs share a last-level cache and a NUMA node, from sysfs.
+//! Which CPUs share a core, a last-level cache and a NUMA node, from sysfs.
 //!
 //! The numbers of caches count from 0 in the order of nodes and CPUs, as those
 //! of `scx_utils::Topology` do: the kernel's own ids have holes.
@@ -20,6 +20,7 @@ pub struct Place {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Topology {
     cpus: BTreeMap<u32, Place>,
+    siblings: BTreeMap<u32, Vec<u32>>,
     llcs: u32,
 }
 
@@ -39,6 +40,10 @@ impl Topology {
                 (node(&directory), cpu, cache(&directory))
             })
             .collect();
+        let siblings = cpus
+            .iter()
+            .map(|(_, cpu, _)| (*cpu, siblings(root, *cpu)))
+            .collect();
         cpus.sort();
         let mut caches: BTreeMap<(u32, String), u32> = BTreeMap::new();
         let mut places = BTreeMap::new();
@@ -49,6 +54,7 @@ impl Topology {
         }
         Self {
             cpus: places,
+            siblings,
             llcs: u32::try_from(caches.len()).unwrap_or(u32::MAX),
         }
     }
@@ -68,10 +74,23 @@ impl Topology {
         self.cpus.iter().map(|(cpu, place)| (*cpu, *place))
     }
 
+    /// The other CPUs of a CPU's core that are online.
+    pub fn siblings(&self, cpu: u32) -> &[u32] {
+        self.siblings.get(&cpu).map_or(&[], Vec::as_slice)
+    }
+
     /// Where a CPU is; none if it is not online.
     pub fn place(&self, cpu: u32) -> Option<Place> {
         self.cpus.get(&cpu).copied()
     }
+}
+
+/// The other threads of a CPU's core.
+fn siblings(root: &Path, cpu: u32) -> Vec<u32> {
+    let path = root.join(format!("cpu{cpu}/topology/thread_siblings_list"));
+    let mut threads = list(&fs::read_to_string(path).unwrap_or_default());
+    threads.retain(|thread| *thread != cpu);
+    threads
 }
 
 /// The CPUs that share the cache of the highest level, as the kernel writes
@@ -152,6 +171,7 @@ mod tests {
             write(&format!("cpu{cpu}/cache/index0/shared_cpu_list"), "9\n");
             write(&format!("cpu{cpu}/cache/index3/level"), "3\n");
             write(&format!("cpu{cpu}/cache/index3/shared_cpu_list"), shared);
+            write(&format!("cpu{cpu}/topology/thread_siblings_list"), shared);
         }
         let topology = Topology::read_from(root.path());
         assert_eq!((topology.ncpu(), topology.llcs()), (5, 3));
@@ -161,6 +181,8 @@ mod tests {
         assert_eq!(place(5), Some((0, 1)));
         assert_eq!(place(0), Some((1, 2)));
         assert_eq!(place(4), None);
+        assert_eq!(topology.siblings(3), [5]);
+        assert_eq!(topology.siblings(2), [] as [u32; 0]);
         assert_eq!(Topology::read_from(Path::new("/nowhere")).ncpu(), 0);
     }
 

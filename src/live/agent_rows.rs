@@ -156,7 +156,7 @@ impl AgentRows {
     pub(super) fn new(tables: Arc<Tables>, mut values: Box<dyn Values>) -> Result<Self, LiveError> {
         for place in values.places() {
             tables
-                .write_place(place)
+                .write_place(&place)
                 .map_err(LiveError::kernel("telling where a CPU is"))?;
         }
         Ok(Self {

@@ -163,6 +163,8 @@ pub fn load(mut options: LoadOptions) -> Result<Loaded, LiveError> {
         .edict_cpus
         .set_max_entries(cpus)
         .and_then(|()| open.maps.edict_places.set_max_entries(cpus))
+        .and_then(|()| open.maps.edict_cores.set_max_entries(cpus))
+        .and_then(|()| open.maps.edict_admissions.set_max_entries(cpus))
         .map_err(LiveError::kernel("sizing the tables of CPUs"))?;
     if let Some(constants) = open.maps.rodata_data.as_mut() {
         constants.edict_nr_cpus = cpus;
@@ -173,8 +175,13 @@ pub fn load(mut options: LoadOptions) -> Result<Loaded, LiveError> {
     }
     let watchdog = u32::try_from(options.watchdog.as_millis()).unwrap_or(u32::MAX);
     open.struct_ops.edict_ops_mut().timeout_ms = watchdog.clamp(1, 30_000);
-    open.struct_ops.edict_ops_mut().flags =
-        *scx_utils::compat::SCX_OPS_ALLOW_QUEUED_WAKEUP | every_task;
+    open.struct_ops.edict_ops_mut().flags = *scx_utils::compat::SCX_OPS_ALLOW_QUEUED_WAKEUP
+            | every_task
+            // The object is told of idle CPUs, and the kernel keeps account.
+            | *scx_utils::compat::SCX_OPS_KEEP_BUILTIN_IDLE
+            // A task may leave its CPU although nothing else is there: it may
+            // not be allowed there any more.
+            | *scx_utils::compat::SCX_OPS_ENQ_LAST;
     for (program, tracepoint) in [
         (&mut open.progs.edict_exec, "btf_trace_sched_process_exec"),
         (&mut open.progs.edict_cgroup_made, "btf_trace_cgroup_mkdir"),
@@ -187,9 +194,11 @@ pub fn load(mut options: LoadOptions) -> Result<Loaded, LiveError> {
     let skeleton = scx_utils::scx_ops_load!(open, edict_ops, uei)
         .map_err(|error| load_error(format!("{error:#}")))?;
     let tables = Arc::new(Tables::new(&skeleton)?);
+    let rows = AgentRows::new(Arc::clone(&tables), options.values)?;
+    tables.survey()?;
     Ok(Object {
         stage: stage::Loaded(()),
-        rows: AgentRows::new(Arc::clone(&tables), options.values)?,
+        rows,
         tables,
         skeleton,
         active: Active::default(),
@@ -255,6 +264,7 @@ impl<S> Object<S> {
             self.tables.write_bank(active.bank, image.bank())?;
             self.hold(active.bank, Some(Arc::clone(&image)));
         }
+        self.tables.confine(active.bank)?;
         self.tables.zero_counters(active.bank)?;
         self.rows.prepare(active, &image)?;
         Ok(Prepared {

@@ -36,6 +36,11 @@ pub struct TierStatistics {
     pub direct: u64,
     /// Runs begun because the longest wait was near.
     pub overdue: u64,
+    /// Runs begun under another cache than the last.
+    pub migrations: u64,
+    /// Times that a task was queued although none of the tier's CPUs is
+    /// allowed to it.
+    pub strays: u64,
     /// Half of the waits were shorter: a power of two of microseconds.
     pub wait_p50_us: u64,
     /// 99 of 100 waits were shorter: a power of two of microseconds.
@@ -82,6 +87,8 @@ impl Statistics {
                     preemptions: sum(at + 16),
                     direct: sum(at + 24),
                     overdue: sum(at + 32),
+                    migrations: sum(at + 48),
+                    strays: sum(at + 64),
                     wait_p50_us: quantile(&waits, 50),
                     wait_p99_us: quantile(&waits, 99),
                     wait_max_us: longest.unwrap_or(0) / 1000,

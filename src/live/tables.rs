@@ -17,6 +17,9 @@ pub(super) const ROWS: usize = 3;
 /// Rows of the machine as a whole: `EDICT_SYSTEM_ROWS`.
 pub(super) const SYSTEM_ROWS: usize = 6;
 
+/// Other CPUs of a core: `EDICT_SIBLINGS_MAX`.
+const SIBLINGS: usize = 7;
+
 /// Handles of their own: they outlive the borrow of the skeleton.
 #[derive(Debug)]
 pub(super) struct Tables {
@@ -24,6 +27,7 @@ pub(super) struct Tables {
     told: MapHandle,
     systems: MapHandle,
     places: MapHandle,
+    cores: MapHandle,
     /// The argument of two requests: used by one thread at a time.
     batches: Mutex<MapHandle>,
     pub(super) counters: MapHandle,
@@ -36,6 +40,8 @@ pub(super) struct Tables {
     fill: Request,
     rows_told: Request,
     system_changed: Request,
+    survey: Request,
+    confine: Request,
     pub(super) inspect: Request,
     populations: MapHandle,
     count: Request,
@@ -76,6 +82,7 @@ impl Tables {
             told: map(&maps.edict_told_rows)?,
             systems: map(&maps.edict_systems)?,
             places: map(&maps.edict_places)?,
+            cores: map(&maps.edict_cores)?,
             batches: Mutex::new(map(&maps.edict_batches)?),
             counters: map(&maps.edict_counters_of)?,
             events: map(&maps.edict_events)?,
@@ -88,6 +95,8 @@ impl Tables {
             fill: request(&progs.edict_fill)?,
             rows_told: request(&progs.edict_rows_told)?,
             system_changed: request(&progs.edict_system_changed)?,
+            survey: request(&progs.edict_survey)?,
+            confine: request(&progs.edict_confine)?,
             inspect: request(&progs.edict_inspect)?,
             count: request(&progs.edict_count)?,
         })
@@ -228,12 +237,35 @@ impl Tables {
     }
 
     /// Writes where a CPU is.
-    pub(super) fn write_place(&self, place: Place) -> libbpf_rs::Result<()> {
+    pub(super) fn write_place(&self, place: &Place) -> libbpf_rs::Result<()> {
+        let cpu = place.cpu.to_ne_bytes();
         let mut value = [0; 8];
         put(&mut value, 0, &place.llc.to_le_bytes());
         put(&mut value, 4, &place.node.to_le_bytes());
-        self.places
-            .update(&place.cpu.to_ne_bytes(), &value, MapFlags::ANY)
+        self.places.update(&cpu, &value, MapFlags::ANY)?;
+        let mut value = [0; 4 + SIBLINGS * 4];
+        let siblings = place.siblings.iter().take(SIBLINGS);
+        put(&mut value, 0, &(siblings.len() as u32).to_le_bytes());
+        for (index, sibling) in siblings.enumerate() {
+            put(&mut value, 4 + index * 4, &sibling.to_le_bytes());
+        }
+        self.cores.update(&cpu, &value, MapFlags::ANY)
+    }
+
+    /// Every place was written: the object makes sets of CPUs of them.
+    pub(super) fn survey(&self) -> Result<(), LiveError> {
+        self.survey
+            .run(&mut [])
+            .map_err(LiveError::io("sorting the CPUs by their caches"))
+    }
+
+    /// A bank was written: the object makes sets of CPUs of its tiers.
+    pub(super) fn confine(&self, bank: u32) -> Result<(), LiveError> {
+        let mut context = [0; 8];
+        put(&mut context, 0, &bank.to_le_bytes());
+        self.confine
+            .run(&mut context)
+            .map_err(LiveError::io("sorting the CPUs by their tiers"))
     }
 
     /// How many tasks each tier has, as `struct edict_population`.

@@ -5,8 +5,9 @@
 
 use crate::check::{Attribute, Value};
 
-/// Where a CPU is: the numbers of its last-level cache and of its node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Where a CPU is: the numbers of its last-level cache and of its node, and
+/// what it shares its core with.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Place {
     /// The CPU.
     pub cpu: u32,
@@ -14,6 +15,8 @@ pub struct Place {
     pub llc: u32,
     /// The NUMA node.
     pub node: u32,
+    /// The other CPUs of its core.
+    pub siblings: Vec<u32>,
 }
 
 /// Where the values of the attributes come from that the kernel cannot

@@ -163,6 +163,11 @@ impl Worker {
     pub fn pin(&self, cpu: u32) {
         pin(self.pid, cpu);
     }
+
+    /// The CPU that it runs on, or ran on last.
+    pub fn processor(&self) -> u32 {
+        processor(self.pid)
+    }
 }
 
 impl Drop for Worker {
@@ -179,6 +184,8 @@ unsafe extern "C" {
     fn libc_sched_setaffinity(pid: i32, size: usize, mask: *const u64) -> i32;
     #[link_name = "sched_setscheduler"]
     fn libc_sched_setscheduler(pid: i32, policy: i32, priority: *const i32) -> i32;
+    #[link_name = "sched_getcpu"]
+    fn libc_sched_getcpu() -> i32;
     #[link_name = "prctl"]
     fn libc_prctl(option: i32, argument: *const std::ffi::c_char) -> i32;
     #[link_name = "fork"]
@@ -194,7 +201,12 @@ unsafe extern "C" {
 }
 
 pub fn pin(pid: u32, cpu: u32) {
-    let mask = [1_u64 << cpu, 0];
+    pin_to(pid, 1 << cpu);
+}
+
+/// Allows a task the CPUs of a mask.
+pub fn pin_to(pid: u32, cpus: u64) {
+    let mask = [cpus, 0];
     // SAFETY: the mask is 16 bytes long and outlives the call.
     assert_eq!(0, unsafe {
         libc_sched_setaffinity(pid as i32, 16, mask.as_ptr())
@@ -205,6 +217,20 @@ pub fn cpu_time(pid: u32) -> Duration {
     let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
     let used = text.split(' ').next().and_then(|ns| ns.parse().ok());
     Duration::from_nanos(used.unwrap_or(0))
+}
+
+/// The CPU that this thread runs on.
+pub fn this_cpu() -> u32 {
+    // SAFETY: no pointer is passed.
+    unsafe { libc_sched_getcpu() as u32 }
+}
+
+/// The CPU that a task runs on, or ran on last.
+pub fn processor(pid: u32) -> u32 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    // The name may have blanks; what follows it begins with field 3.
+    let rest = &stat[stat.rfind(')').unwrap() + 2..];
+    rest.split(' ').nth(39 - 3).unwrap().parse().unwrap()
 }
 
 /// The longest time that a real-time thread was kept off each CPU: what the

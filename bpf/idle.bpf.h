@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Which CPU a task that wakes up goes to.
+ *
+ *   1. its previous CPU, if the whole core is idle      ┐
+ *   2. an idle core under the same cache                │ the kernel's own search,
+ *   3. its previous CPU, an idle CPU under the cache    ┘ over the CPUs of the cache
+ *   4. the same in the node                               … of the node
+ *   5. anywhere                                           … of the tier, or all
+ *
+ * within its affinity and its tier's CPUs. A cache is worth more than a core of
+ * one's own: an idle thread beside another task, under the cache that holds the
+ * data, comes before an idle core elsewhere. A waker that is about to sleep, and
+ * is under another cache, pulls the task to its own CPU (step 5 does so), and a
+ * tier that is confined starts at step 5.
+ *
+ * When nothing is idle, a task stays where its data is. A new one has none yet:
+ * it goes to the cache that has the least of its own tier to run, so that the
+ * shares of the tiers are those of the machine, then the least in all.
+ *
+ * What it does not do: it looks for no CPU that is merely less busy. The queues
+ * are those of a cache, not of a CPU; the next CPU of the cache serves them.
+ */
+#ifndef EDICT_IDLE_BPF_H
+#define EDICT_IDLE_BPF_H
+
+#include "cores.bpf.h"
+#include "domains.bpf.h"
+
+/* The kernel's search for an idle CPU, over the CPUs of a mask; claims it. */
+static __always_inline s32 edict_idle_among(struct task_struct *p, s32 prev, u64 wake_flags,
+					    const struct cpumask *cpus, u64 flags)
+{
+	if (__COMPAT_HAS_scx_bpf_select_cpu_and)
+		return scx_bpf_select_cpu_and(p, prev, wake_flags, cpus, flags);
+	return -EBUSY;
+}
+
+/* Claims the idle CPU that is best for the task; negative where there is none. */
+__noinline int edict_best_idle(struct task_struct *p __arg_trusted, u64 active, u32 tier,
+			       s32 prev, u64 wake_flags)
+{
+	struct edict_bank *bank = EDICT_BANK(active);
+	const struct cpumask *cpus;
+	u64 flags = 0;
+	u32 llc;
+	s32 cpu;
+
+	if (!bank || prev < 0 || prev >= edict_nr_cpus)
+		return -EINVAL;
+	/* What runs beside an idle CPU matters: first the cores without. */
+	if (bank->head.exclusive)
+		flags = SCX_PICK_IDLE_CORE;
+	if (edict_confines(bank, tier)) {
+		cpus = edict_cpus_of_tier(active, tier);
+		if (!cpus)
+			return -EBUSY;
+		if (bpf_cpumask_intersects(p->cpus_ptr, cpus))
+			return edict_idle_among(p, prev, wake_flags, cpus, flags);
+	} else if (edict_nr_llcs > 1) {
+		llc = edict_llc_of(prev);
+		cpus = edict_cpus_of_llc(llc);
+		if (cpus && !((wake_flags & SCX_WAKE_SYNC) &&
+			      edict_llc_of(bpf_get_smp_processor_id()) != llc)) {
+			cpu = edict_idle_among(p, prev, wake_flags, cpus, flags);
+			if (cpu >= 0)
+				return cpu;
+			cpus = edict_cpus_of_node(edict_llc_at(llc)->node);
+			cpu = cpus ? edict_idle_among(p, prev, wake_flags, cpus, flags) : -EBUSY;
+			if (cpu >= 0)
+				return cpu;
+		}
+	}
+	return edict_idle_among(p, prev, wake_flags, p->cpus_ptr, flags);
+}
+
+/* Claims an idle CPU on a core that its other CPUs leave to the tier. */
+__noinline int edict_idle_beside(struct task_struct *p __arg_trusted, u64 active, u32 tier,
+				 s32 prev, u64 now)
+{
+	struct edict_bank *bank = EDICT_BANK(active);
+	u32 i;
+
+	if (!bank)
+		return -EINVAL;
+	bpf_for(i, 0, edict_nr_cpus) {
+		u32 cpu = prev + i < edict_nr_cpus ? prev + i : prev + i - edict_nr_cpus;
+
+		if (!bpf_cpumask_test_cpu(cpu, p->cpus_ptr))
+			continue;
+		if (!(edict_admitted(bank, active, cpu) & (1U << edict_index(tier))))
+			continue;
+		if (!(edict_core_leaves(active, cpu, now) & (1U << edict_index(tier))))
+			continue;
+		if (scx_bpf_test_and_clear_cpu_idle(cpu))
+			return cpu;
+	}
+	return -EBUSY;
+}
+
+/* Claims an idle CPU for a task; negative where there is none. */
+static __always_inline s32 edict_find_idle(struct task_struct *p, const struct edict_bank *bank,
+					   u64 active, u32 tier, s32 prev, u64 wake_flags, u64 now)
+{
+	s32 cpu = edict_best_idle(p, active, tier, prev, wake_flags);
+
+	if (!bank->head.exclusive)
+		return cpu;
+	if (cpu >= 0) {
+		if (edict_core_leaves(active, cpu, now) & (1U << edict_index(tier)))
+			return cpu;
+		/* Just closed. It looks around once more, and counts as idle again. */
+		scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
+	}
+	return edict_idle_beside(p, active, tier, prev, now);
+}
+
+/* What a cache's CPUs have to run, each, of a tier (high) and in all (low). */
+static __always_inline u64 edict_load_of(const struct edict_bank *bank, u32 tier, u32 llc)
+{
+	u32 nr_cpus = edict_llc_at(llc)->nr_cpus, i;
+	u64 all = 0, own;
+
+	bpf_for(i, 0, EDICT_TIERS_MAX) {
+		s64 weight = edict_queue_state_of(edict_queue_of(bank, i, llc))->weight;
+
+		if (weight > 0 && i < bank->head.nr_tiers)
+			all += weight;
+	}
+	own = edict_queue_state_of(edict_queue_of(bank, tier, llc))->weight;
+	if ((s64)own < 0)
+		own = 0;
+	if (!nr_cpus)
+		return ~0ULL;
+	all /= nr_cpus;
+	own /= nr_cpus;
+	return (own < 0xffffffffULL ? own : 0xffffffffULL) << 32 |
+	       (all < 0xffffffffULL ? all : 0xffffffffULL);
+}
+
+/* A CPU for a new task, when none is idle. */
+__noinline int edict_spread(struct task_struct *p __arg_trusted, u64 active, u32 tier, s32 prev)
+{
+	struct edict_bank *bank = EDICT_BANK(active);
+	const struct cpumask *cpus;
+	u32 own, best, i;
+	u64 least;
+
+	if (!bank || prev < 0 || prev >= edict_nr_cpus)
+		return prev;
+	if (edict_confines(bank, tier)) {
+		cpus = edict_cpus_of_tier(active, tier);
+		best = cpus ? bpf_cpumask_any_and_distribute(p->cpus_ptr, cpus) : prev;
+		return best < edict_nr_cpus ? best : prev;
+	}
+	own = edict_llc_of(prev);
+	best = own;
+	least = edict_load_of(bank, tier, own);
+	bpf_for(i, 1, edict_nr_llcs) {
+		u32 llc = own + i < edict_nr_llcs ? own + i : own + i - edict_nr_llcs;
+		u64 load = edict_load_of(bank, tier, llc);
+
+		if (load >= least)
+			continue;
+		cpus = edict_cpus_of_llc(llc);
+		if (!cpus || !bpf_cpumask_intersects(p->cpus_ptr, cpus))
+			continue;
+		least = load;
+		best = llc;
+	}
+	if (best == own)
+		return prev;
+	cpus = edict_cpus_of_llc(best);
+	best = cpus ? bpf_cpumask_any_and_distribute(p->cpus_ptr, cpus) : prev;
+	return best < edict_nr_cpus ? best : prev;
+}
+
+/* A CPU whose task a waking task may interrupt, for its tier is in `preempt`; or -1. */
+static __always_inline s32 edict_victim(struct task_struct *p, const struct edict_bank *bank,
+					u64 active, const struct edict_task *t, u32 preempt,
+					u64 now)
+{
+	s32 first = scx_bpf_task_cpu(p);
+	u32 i;
+
+	if (!preempt)
+		return -1;
+	for (i = 0; i < EDICT_PREEMPT_SCAN; i++) {
+		struct edict_cpu *there;
+		u32 cpu = first + i;
+
+		if (i >= edict_nr_cpus)
+			break;
+		if (cpu >= edict_nr_cpus)
+			cpu -= edict_nr_cpus;
+		there = edict_cpu_of(cpu);
+		if (!there || there->tier >= EDICT_TIERS_MAX || there->how == EDICT_HOW_PREEMPT)
+			continue;
+		if (!(preempt & (1U << there->tier)))
+			continue;
+		if (!bpf_cpumask_test_cpu(cpu, p->cpus_ptr) || !edict_admits(bank, active, t, cpu))
+			continue;
+		if (!bank->head.exclusive ||
+		    (edict_core_leaves(active, cpu, now) & (1U << edict_index(t->tier))))
+			return cpu;
+	}
+	return -1;
+}
+
+#endif /* EDICT_IDLE_BPF_H */
