@@ -400,6 +400,23 @@ struct edict_inspect {
 struct edict_population {
 	u64 active;
 	u32 tasks[EDICT_TIERS_MAX];
+	u32 runnable[EDICT_TIERS_MAX]; /* those that run or wait for a CPU */
+};
+
+/* edict_list: one of these for each task. */
+struct edict_listed {
+	u64 active;	/* the generation that `rule` and `tier` belong to */
+	u64 vtime;	/* on the clock of its tier */
+	u64 runtime_ns; /* since its birth */
+	u32 pid;
+	u32 tgid;
+	u32 tier;
+	u32 rule;
+	u32 cpu;	/* that it runs on, or ran on last */
+	u32 weight;	/* of its nice value */
+	u32 priority;	/* the kernel's: 120 at nice 0 */
+	u32 runnable;
+	u8 comm[EDICT_COMM_LEN];
 };
 
 /* With `edict_audit` set: one key per kind of decision taken. */
@@ -420,6 +437,7 @@ _Static_assert(sizeof(struct edict_told) == 24, "what is told");
 _Static_assert(sizeof(struct edict_system) == 32, "rows of the system");
 _Static_assert(sizeof(struct edict_siblings) == 32, "siblings");
 _Static_assert(sizeof(struct edict_confine_request) == 8, "bank to confine");
+_Static_assert(sizeof(struct edict_listed) == 24 + 8 * 4 + 16, "line of a list");
 _Static_assert(sizeof(struct edict_inspect) == 40 + 440, "inspection");
 
 #endif /* EDICT_INTF_H */

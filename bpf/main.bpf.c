@@ -29,6 +29,7 @@
  *   keeper.bpf.h      the promise of max_wait
  *   lottery.bpf.h     their arithmetic
  *   requests.bpf.h    what the agent asks
+ *   listing.bpf.h     all tasks, for lists
  *   tables.bpf.h      every map
  *
  * What it does not do: a policy never makes it give up (no scx_bpf_error);
@@ -40,6 +41,7 @@
 #include "dispatch.bpf.h"
 #include "idle.bpf.h"
 #include "keeper.bpf.h"
+#include "listing.bpf.h"
 #include "requests.bpf.h"
 
 char _license[] SEC("license") = "GPL";

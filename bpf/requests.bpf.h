@@ -231,6 +231,9 @@ int edict_count(void *ctx)
 		u32 tier = (u32)edict_verdict(p, facts, active, 0) & (EDICT_TIERS_MAX - 1);
 
 		request->tasks[tier]++;
+		/* The kernel's own word for it; other classes do not set it. */
+		if (p->scx.flags & SCX_TASK_QUEUED)
+			request->runnable[tier]++;
 	}
 	request->active = active;
 	bpf_rcu_read_unlock();

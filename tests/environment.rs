@@ -19,7 +19,7 @@ use std::process::Command;
 use edict::agent::lock::LockError;
 use edict::agent::refusals;
 use edict::diag::{Diagnostic, Format, RenderOptions, render};
-use edict::live::LiveError;
+use edict::live::{Ejection, LiveError};
 
 fn golden(name: &str, error: &Diagnostic) {
     let mut text = String::new();
@@ -64,14 +64,77 @@ fn every_refusal_has_a_code_and_a_cure() {
 }
 
 #[test]
+fn every_way_to_be_ejected_is_said_in_words_with_a_cure() {
+    let ejected = |kind, code: i64, reason: &str, message: &str| Ejection {
+        reason: reason.into(),
+        message: message.into(),
+        ..Ejection::new(kind, code)
+    };
+    let hotplug = 1 << 32;
+    for (name, ejection) in [
+        (
+            "ejected-stall",
+            ejected(
+                1026,
+                0,
+                "runnable task stall",
+                "cc\u{1b}1[4711] failed to run for 20.128s",
+            ),
+        ),
+        (
+            "ejected-watchdog",
+            ejected(
+                1026,
+                0,
+                "runnable task stall",
+                "watchdog failed to check in for 20.480s",
+            ),
+        ),
+        (
+            "ejected-error",
+            ejected(
+                1024,
+                0,
+                "runtime error",
+                "scx_bpf_dsq_insert: invalid DSQ ID 0x7",
+            ),
+        ),
+        (
+            "ejected-error-bpf",
+            ejected(1025, 0, "scx_bpf_error", "no queue"),
+        ),
+        ("ejected-left", ejected(65, 0, "unregistered from BPF", "")),
+        ("ejected-sysrq", ejected(67, 0, "disabled by sysrq-S", "")),
+        (
+            "ejected-hotplug",
+            ejected(
+                66,
+                hotplug,
+                "unregistered from the main kernel",
+                "cpu 1 going offline, exiting scheduler",
+            ),
+        ),
+        (
+            "ejected-by-kernel",
+            ejected(66, 0, "unregistered from the main kernel", ""),
+        ),
+        (
+            "ejected-unregistered",
+            ejected(64, 0, "unregistered from user space", ""),
+        ),
+        ("ejected-unknown", ejected(4242, 0, "", "")),
+    ] {
+        let diagnostic = ejection.diagnostic();
+        assert!(diagnostic.help.is_some(), "{name}");
+        golden(name, &diagnostic);
+    }
+}
+
+#[test]
 fn what_the_agent_refuses_has_a_code_and_a_cure() {
     let locked = |error| refusals::locked(&error);
     let held = locked(LockError::Held { pid: Some(4711) }).unwrap();
     golden("running-already", &held);
-    golden(
-        "ejected",
-        &refusals::ejected("runnable task stall (cc1[\u{1b}7] failed to run for 30.1s)"),
-    );
     golden(
         "needs-restart",
         &refusals::needs_restart(&["`policy.watchdog`".to_owned()]),

@@ -11,6 +11,8 @@
 
 #[path = "serving/pretend.rs"]
 mod pretend;
+#[path = "serving/statistics.rs"]
+mod statistics;
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -18,6 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use edict::agent::{Compiled, Ending, attached_line};
+use edict::diag::Code;
 use edict::live::Ejection;
 use pretend::{Served, policy};
 use serde_json::json;
@@ -315,17 +318,42 @@ fn an_ejection_ends_the_agent_and_names_the_digest() {
     let mut served = Served::start();
     served.eject(Ejection {
         reason: "runnable task stall".into(),
-        message: "nginx[100] failed to run for 30.1s".into(),
-        dump: String::new(),
-        restart: false,
+        message: "nginx[100] failed to run for 30.100s".into(),
+        ..Ejection::new(1026, 0)
     });
     match served.ending() {
-        Ending::Ejected(reason) => {
-            assert!(
-                reason.starts_with("runnable task stall: nginx[100] failed"),
-                "{reason}"
+        Ending::Ejected(why) => {
+            assert_eq!(why.code, Code::E0630);
+            let (said, digest) = why.message.split_at(why.message.len() - 9);
+            assert_eq!(
+                said,
+                "`nginx` (100) waited 30.100 s for a CPU, longer than the kernel's watchdog \
+                 allows; it is in tier `critical` by rule `edge` (generation 1, digest "
             );
-            assert!(reason.contains("(digest "), "{reason}");
+            assert!(digest.ends_with(')'), "{digest}");
+            assert!(why.help.is_some_and(|help| help.contains("`max_wait`")));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_cpu_that_comes_when_nothing_can_be_attached_is_said_so() {
+    let mut served = Served::start();
+    served.refuse_attaching(1);
+    served.eject(Ejection {
+        reason: "unregistered from the main kernel".into(),
+        message: "cpu 1 going offline, exiting scheduler".into(),
+        ..Ejection::new(66, 1 << 32 | 1 << 48)
+    });
+    match served.ending() {
+        Ending::Ejected(why) => {
+            assert_eq!(why.code, Code::E0633);
+            assert_eq!(
+                why.message,
+                "unregistered from the main kernel: cpu 1 going offline, exiting scheduler, \
+                 and attaching again failed: the kernel refused the object"
+            );
         }
         other => panic!("{other:?}"),
     }
@@ -336,12 +364,7 @@ fn a_cpu_that_comes_or_goes_attaches_again() {
     let served = Served::start();
     served.write("policy.edict", &policy(20));
     served.wait("the edit", |status| status["generation"] == 2);
-    served.eject(Ejection {
-        reason: "hotplug".into(),
-        message: String::new(),
-        dump: String::new(),
-        restart: true,
-    });
+    served.eject(Ejection::new(66, 1 << 32 | 1 << 48));
     served.wait("the next attachment", |status| status["generation"] == 3);
     served.write("policy.edict", &policy(30));
     served.wait("the next edit", |status| status["generation"] == 4);

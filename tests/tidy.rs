@@ -55,6 +55,8 @@ const ONLY: &[(&str, &[&str])] = &[
     ("libbpf_rs", &["src/live/"]),
     ("libbpf_sys", &["src/live/"]),
     ("scx_utils", &["src/live/"]),
+    ("scx_stats", &["src/agent/metrics"]),
+    ("scx_stats_derive", &["src/agent/metrics"]),
     ("pest", &["src/syntax/native"]),
     ("pest_derive", &["src/syntax/native"]),
     ("granit_parser", &["src/syntax/yaml"]),

@@ -1,5 +1,6 @@
 //! The object and the policy in force: what changes together.
 
+use std::cmp::Reverse;
 use std::fs;
 use std::time::Instant;
 
@@ -9,16 +10,24 @@ use super::owner::changed_files;
 use super::pack::Compiled;
 use super::protocol::Response;
 use super::refusals::needs_restart;
-use super::report::{Cached, RuleStatus, Status, Step, TierStatus, Why};
+use super::report::{
+    Cached, RuleStatus, Status, Step, TaskLine, Tasks, TierStatus, Why, set_shares,
+};
 use super::scheduler::Scheduler;
-use crate::check::{ATTRIBUTES, RuleId, TierId};
+use crate::check::{ATTRIBUTES, Between, RuleId, TierId};
 use crate::diag::{Diagnostic, Files};
 use crate::eval::{Task, explain};
-use crate::live::{Ejection, Inspection, Statistics, TierStatistics};
+use crate::hooks::topology::list;
+use crate::live::{Ejection, Inspection, Listed, Statistics, TierStatistics};
 use crate::reload::{Engine, Rejection, changes};
 
 /// Where the kernel counts how often a scheduler was attached.
 const ENABLE_SEQ: &str = "/sys/kernel/sched_ext/enable_seq";
+/// Which CPUs there are.
+const ONLINE: &str = "/sys/devices/system/cpu/online";
+
+/// So many tasks are listed: an answer of a few megabytes.
+const TASKS_MAX: usize = 10_000;
 
 /// The object and the policy in force.
 pub(super) struct InForce<S> {
@@ -31,7 +40,7 @@ pub(super) struct InForce<S> {
     committed: Instant,
     allow_restart: bool,
     /// Why nothing is attached any more, after a restart that failed.
-    lost: Option<String>,
+    lost: Option<Box<Diagnostic>>,
 }
 
 /// What is ready to be put in force.
@@ -86,16 +95,34 @@ impl<S: Scheduler> InForce<S> {
         self.scheduler
     }
 
+    /// Why nothing is attached any more, after a restart that failed.
+    pub(super) fn lost(&mut self) -> Option<Box<Diagnostic>> {
+        self.lost.take()
+    }
+
     pub(super) fn ejection(&mut self) -> Option<Ejection> {
-        if let Some(reason) = self.lost.take() {
-            return Some(Ejection {
-                reason,
-                message: String::new(),
-                dump: String::new(),
-                restart: false,
-            });
-        }
         self.scheduler.ejection()
+    }
+
+    /// Why the kernel has thrown the scheduler out, of which policy, and where
+    /// the task stood that was not run, if that was it.
+    pub(super) fn ejected(&mut self, ejection: &Ejection) -> Diagnostic {
+        let mut diagnostic = ejection.diagnostic();
+        if let Some(stalled) = ejection.stalled()
+            && let Ok(Some(seen)) = self.scheduler.inspect(stalled.pid)
+            && seen.comm == stalled.comm
+            && seen.generation == self.generation
+        {
+            let (tier, rule) = (self.tier_name(seen.tier), self.rule_name(seen.rule));
+            diagnostic.message += &format!("; it is in tier `{tier}` by rule `{rule}`");
+        }
+        let digest = self.active.image.digest().to_string();
+        diagnostic.message += &format!(
+            " (generation {}, digest {})",
+            self.generation,
+            digest.get(..8).unwrap_or_default()
+        );
+        diagnostic
     }
 
     pub(super) fn attach_again(&mut self) -> Result<u64, Box<Diagnostic>> {
@@ -108,6 +135,7 @@ impl<S: Scheduler> InForce<S> {
     /// Everything about the object; what is about the files is left empty.
     pub(super) fn status(&mut self) -> Status {
         let statistics = self.scheduler.statistics().unwrap_or_default();
+        let since_commit = self.committed.elapsed();
         let image = &self.active.image;
         Status {
             backend: self.scheduler.backend().to_owned(),
@@ -121,26 +149,36 @@ impl<S: Scheduler> InForce<S> {
                 .ok()
                 .and_then(|text| text.trim().parse().ok()),
             uptime_s: self.attached.elapsed().as_secs(),
-            since_commit_s: self.committed.elapsed().as_secs(),
+            since_commit_s: since_commit.as_secs(),
+            since_commit_us: u64::try_from(since_commit.as_micros()).unwrap_or(u64::MAX),
             rejected: 0,
             last_error: None,
             watching: String::new(),
             agent_pid: std::process::id(),
+            cpus: online_cpus(),
+            between: self.between().to_owned(),
             tiers: self.tiers(&statistics),
             rules: self.rules(&statistics),
+            classifications: statistics.classifications,
             unmatched: statistics.unmatched,
+            events_lost: statistics.events_lost,
+            interval: None,
+        }
+    }
+
+    fn between(&self) -> &'static str {
+        match self.active.policy.lottery().between {
+            Between::Tiers => "tiers",
+            Between::Stride => "stride",
+            Between::Strict => "strict",
         }
     }
 
     fn tiers(&self, statistics: &Statistics) -> Vec<TierStatus> {
-        let tiers = self.active.image.tiers();
         let declared = self.active.policy.tiers();
-        let runtime: u64 = statistics.tiers.iter().map(|tier| tier.runtime_ns).sum();
-        let tickets: u64 = tiers.iter().map(|tier| u64::from(tier.tickets)).sum();
         let none = TierStatistics::default();
-        tiers
-            .iter()
-            .enumerate()
+        let tiers = self.active.image.tiers().iter().enumerate();
+        let mut tiers: Vec<TierStatus> = tiers
             .map(|(index, tier)| {
                 let got = statistics.tiers.get(index).unwrap_or(&none);
                 let declared = declared.get(index);
@@ -148,21 +186,26 @@ impl<S: Scheduler> InForce<S> {
                 let budget = declared.and_then(|tier| tier.budget);
                 TierStatus {
                     name: tier.name.clone(),
+                    tickets: tier.tickets,
                     tasks: got.tasks,
+                    runnable: got.runnable,
                     runtime_ns: got.runtime_ns,
                     dispatches: got.dispatches,
-                    tickets: tier.tickets,
-                    share: part(got.runtime_ns, runtime),
-                    ticket_share: part(u64::from(tier.tickets), tickets),
-                    wait_p50_us: got.wait_p50_us,
-                    wait_p99_us: got.wait_p99_us,
-                    wait_max_us: got.wait_max_us,
                     preemptions: got.preemptions,
+                    direct: got.direct,
+                    overdue: got.overdue,
+                    migrations: got.migrations,
+                    throttled: got.throttled,
+                    strays: got.strays,
                     budget: budget.map(|budget| f64::from(budget.0) / 1e6),
                     cpus: cpus.map(ToString::to_string),
+                    ..TierStatus::default()
                 }
+                .waited(&got.waits)
             })
-            .collect()
+            .collect();
+        set_shares(&mut tiers, self.between());
+        tiers
     }
 
     fn rules(&self, statistics: &Statistics) -> Vec<RuleStatus> {
@@ -174,6 +217,36 @@ impl<S: Scheduler> InForce<S> {
                 hits: statistics.rules.get(index).copied().unwrap_or(0),
             })
             .collect()
+    }
+
+    /// All tasks, as far as an answer may hold them.
+    pub(super) fn tasks(&mut self) -> Result<Tasks, Box<Diagnostic>> {
+        let mut listed = self.scheduler.tasks()?;
+        let total = listed.len() as u64;
+        listed.sort_by_key(|task| (Reverse(task.runtime_ns), task.pid));
+        listed.truncate(TASKS_MAX);
+        let line = |task: Listed| {
+            let is_current = task.generation == self.generation;
+            TaskLine {
+                pid: task.pid,
+                tgid: task.tgid,
+                comm: task.comm,
+                tier: is_current.then(|| self.tier_name(task.tier)),
+                rule: is_current.then(|| self.rule_name(task.rule)),
+                vruntime_ns: task.vtime,
+                runtime_ns: task.runtime_ns,
+                cpu: task.cpu,
+                priority: task.priority,
+                weight: task.weight,
+                runnable: task.is_runnable,
+            }
+        };
+        Ok(Tasks {
+            policy: self.active.policy.name().to_owned(),
+            generation: self.generation,
+            total,
+            tasks: listed.into_iter().map(line).collect(),
+        })
     }
 
     /// How a task is scheduled, and why.
@@ -305,7 +378,7 @@ impl<S: Scheduler> InForce<S> {
             }
             Err(diagnostic) => {
                 if let Err(lost) = self.attach_again() {
-                    self.lost = Some(lost.message.clone());
+                    self.lost = Some(lost);
                 }
                 Err(diagnostic)
             }
@@ -318,11 +391,9 @@ fn refused(diagnostic: &Diagnostic) -> Rejection {
     super::pack::rejection(std::slice::from_ref(diagnostic), &files)
 }
 
-fn part(of: u64, all: u64) -> f64 {
-    match all {
-        0 => 0.0,
-        all => of as f64 / all as f64,
-    }
+fn online_cpus() -> u64 {
+    let online = fs::read_to_string(ONLINE).unwrap_or_default();
+    list(&online).len() as u64
 }
 
 fn attributes(task: &Task) -> Map<String, Value> {

@@ -2,8 +2,8 @@
 //!
 //! One thread, the owner, has the object and every decision. The others only
 //! send it events: the worker that reads and compiles the policy, the threads of
-//! the control socket, the thread that waits for signals, the callback of the
-//! watch.
+//! the control socket and of the field's statistics, the thread that waits for
+//! signals, the callback of the watch.
 //!
 //! ```text
 //! watch ──poke──▶┌───────┐◀──found── worker (reads files, compiles)
@@ -16,8 +16,10 @@
 //! is needed around the object.
 
 mod in_force;
+mod interval;
 pub mod lock;
 mod machine;
+pub mod metrics;
 mod owner;
 mod pack;
 pub mod protocol;
@@ -28,6 +30,7 @@ mod signals;
 pub mod socket;
 mod supervisor;
 
+pub use interval::Interval;
 pub use owner::{Agent, Ended, Ending, Event, Outbox, Settings, attached_line};
 pub use pack::{Compiled, PolicyPack, rejection};
 pub use scheduler::{InKernel, Scheduler};

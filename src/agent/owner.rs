@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::time::{Duration, Instant};
 
-use log::{debug, info, warn};
+use log::{info, warn};
 
 use super::in_force::InForce;
 use super::pack::{Compiled, PolicyPack};
@@ -14,7 +14,7 @@ use super::report::{Reloaded, Status};
 use super::scheduler::Scheduler;
 use super::socket::Asked;
 use super::supervisor::Supervisor;
-use crate::live::Ejection;
+use crate::diag::{Code, Diagnostic};
 use crate::reload::worker::Found;
 use crate::reload::{Bell, Pace, Rejection, Reload, Report, Step, Watch, Watching, Worker};
 
@@ -71,8 +71,8 @@ pub struct Settings {
 pub enum Ending {
     /// It was asked to.
     Stopped,
-    /// The kernel has thrown the scheduler out.
-    Ejected(String),
+    /// The kernel has thrown the scheduler out: why, and what to do.
+    Ejected(Box<Diagnostic>),
 }
 
 /// What is left when the agent has ended.
@@ -233,6 +233,14 @@ impl<S: Scheduler> Agent<S> {
                     let status = serde_json::to_value(self.status());
                     let _ = answer.try_send(done(status));
                 }
+                Request::Tasks {} => {
+                    let _ = answer.try_send(match self.in_force.tasks() {
+                        Ok(tasks) => done(serde_json::to_value(tasks)),
+                        Err(why) => {
+                            Response::refused(why.message.clone()).code(Some(why.code.to_string()))
+                        }
+                    });
+                }
                 Request::Why { pid } => {
                     let _ = answer.try_send(self.in_force.why(pid));
                 }
@@ -332,22 +340,31 @@ impl<S: Scheduler> Agent<S> {
 
     /// Ask whether the kernel has thrown the scheduler out.
     fn attend(&mut self) -> Option<Ending> {
-        let ejected = self.in_force.ejection()?;
-        let reason = reason(&ejected);
-        if ejected.restart {
-            info!("attaching again: {reason}");
-            match self.in_force.attach_again() {
-                Ok(generation) => {
-                    info!("attached again, generation {generation}");
-                    return None;
-                }
-                Err(diagnostic) => return Some(Ending::Ejected(diagnostic.message.clone())),
+        if let Some(lost) = self.in_force.lost() {
+            return Some(Ending::Ejected(lost));
+        }
+        let ejection = self.in_force.ejection()?;
+        if !ejection.dump.trim().is_empty() {
+            info!("what the scheduler looked like:\n{}", ejection.dump);
+        }
+        if !ejection.restart {
+            let diagnostic = self.in_force.ejected(&ejection);
+            return Some(Ending::Ejected(Box::new(diagnostic)));
+        }
+        let words = ejection.words();
+        info!("attaching again: {words}");
+        match self.in_force.attach_again() {
+            Ok(generation) => {
+                info!("attached again, generation {generation}");
+                None
+            }
+            Err(refused) => {
+                let message = format!("{words}, and attaching again failed: {}", refused.message);
+                let diagnostic = Diagnostic::new(Code::E0633, message);
+                let diagnostic = diagnostic.maybe_help(refused.help);
+                Some(Ending::Ejected(Box::new(diagnostic)))
             }
         }
-        Some(Ending::Ejected(format!(
-            "{reason} (digest {})",
-            short(&self.in_force.active().image.digest().to_string())
-        )))
     }
 
     fn status(&mut self) -> Status {
@@ -377,18 +394,6 @@ impl<S: Scheduler> Agent<S> {
             ending,
             farewell,
         }
-    }
-}
-
-/// The kernel's reason, on one line; what the scheduler looked like goes to the
-/// log.
-fn reason(ejection: &Ejection) -> String {
-    if !ejection.dump.trim().is_empty() {
-        debug!("{}", ejection.dump);
-    }
-    match ejection.message.trim() {
-        "" => ejection.reason.clone(),
-        message => format!("{}: {message}", ejection.reason),
     }
 }
 

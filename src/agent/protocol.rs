@@ -28,6 +28,8 @@ pub enum Request {
         /// A thread id.
         pid: u32,
     },
+    /// All tasks, those with the most CPU time first.
+    Tasks {},
     /// Look at the policy now.
     Reload {},
     /// Detach and exit.

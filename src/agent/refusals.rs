@@ -1,8 +1,8 @@
-//! What the agent refuses, and how its work may end, in words: each with its entry
-//! in the catalogue and a cure.
+//! What the agent refuses, in words: each with its entry in the catalogue and a
+//! cure. Why the kernel ends its work is said by [`crate::live::Ejection`].
 
 use super::lock::LockError;
-use crate::diag::{Code, Diagnostic, visible};
+use crate::diag::{Code, Diagnostic};
 
 /// Another agent runs, or the lock cannot be had; the latter has no entry.
 pub fn locked(error: &LockError) -> Option<Diagnostic> {
@@ -10,16 +10,6 @@ pub fn locked(error: &LockError) -> Option<Diagnostic> {
         Diagnostic::new(Code::E0608, error.to_string())
             .help("`edict status` asks it, `edict stop` ends it")
     })
-}
-
-/// The kernel has ended the scheduler, for a reason in its words.
-pub fn ejected(reason: &str) -> Diagnostic {
-    let reason = visible(reason);
-    Diagnostic::new(
-        Code::E0607,
-        format!("ejected by the kernel, whose own scheduler has taken over: {reason}"),
-    )
-    .help("`dmesg` has the kernel's report; if a task waited too long, give its tier a `max_wait`")
 }
 
 /// An edit changes fields that cannot change while the scheduler is attached.

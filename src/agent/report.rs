@@ -4,8 +4,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::interval::Interval;
+use crate::live::Waits;
+
 /// The answer to `status`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// Which backend schedules.
     pub backend: String,
@@ -28,6 +31,8 @@ pub struct Status {
     pub uptime_s: u64,
     /// Seconds since the generation was committed.
     pub since_commit_s: u64,
+    /// The same in microseconds: the time that the counters are about.
+    pub since_commit_us: u64,
     /// How many edits were rejected.
     pub rejected: u64,
     /// Why the content on disk is not in force.
@@ -36,21 +41,35 @@ pub struct Status {
     pub watching: String,
     /// Process id of the agent.
     pub agent_pid: u32,
+    /// How many CPUs are online.
+    pub cpus: u64,
+    /// How the next tier is chosen: `tiers` (a lottery), `stride` or `strict`.
+    pub between: String,
     /// The tiers in the order of the policy.
     pub tiers: Vec<TierStatus>,
     /// The rules in the order of the policy.
     pub rules: Vec<RuleStatus>,
+    /// How often a task was given a tier.
+    pub classifications: u64,
     /// Decisions that no rule made.
     pub unmatched: u64,
+    /// Questions of the object that did not reach the agent.
+    pub events_lost: u64,
+    /// What happened since the status before this one, where several are
+    /// printed one after the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Interval>,
 }
 
-/// One tier, since the last commit.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// One tier, since the last commit or in an interval.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TierStatus {
     /// Its name.
     pub name: String,
     /// Tasks in it now.
     pub tasks: u64,
+    /// Those of them that run or wait for a CPU now.
+    pub runnable: u64,
     /// CPU time.
     pub runtime_ns: u64,
     /// How often one of its tasks was given a CPU.
@@ -61,14 +80,35 @@ pub struct TierStatus {
     pub share: f64,
     /// Its part of the tickets of all tiers, from 0 to 1.
     pub ticket_share: f64,
-    /// Half of the waits were shorter.
+    /// Its part of the tickets of those tiers that ran, or wait now: what it
+    /// gets if it always has something to run. None if it had nothing to run,
+    /// or if tickets do not count.
+    pub due: Option<f64>,
+    /// Half of the waits were not longer.
     pub wait_p50_us: u64,
-    /// All but one of a hundred waits were shorter.
+    /// Nine of ten waits were not longer.
+    pub wait_p90_us: u64,
+    /// All but one of a hundred waits were not longer.
     pub wait_p99_us: u64,
+    /// All but one of a thousand waits were not longer.
+    pub wait_p999_us: u64,
     /// The longest wait.
     pub wait_max_us: u64,
+    /// The waits by their length: buckets that end at powers of two, up to the
+    /// last that has any.
+    pub wait_histogram: Vec<WaitBucket>,
     /// How often one of its tasks interrupted another.
     pub preemptions: u64,
+    /// Runs that began on an idle CPU.
+    pub direct: u64,
+    /// Runs that began because `max_wait` was near.
+    pub overdue: u64,
+    /// Runs that began under another cache than the last.
+    pub migrations: u64,
+    /// How often its budget kept it from a draw.
+    pub throttled: u64,
+    /// How often a task was queued that none of its CPUs is allowed to.
+    pub strays: u64,
     /// The largest part of the machine's CPU time that it takes while others
     /// wait, from 0 to 1; null without a budget.
     #[serde(default)]
@@ -78,7 +118,68 @@ pub struct TierStatus {
     pub cpus: Option<String>,
 }
 
-/// One rule, since the last commit.
+impl TierStatus {
+    /// Tells how long its tasks waited.
+    #[must_use]
+    pub fn waited(self, waits: &Waits) -> Self {
+        Self {
+            wait_p50_us: waits.quantile_us(500),
+            wait_p90_us: waits.quantile_us(900),
+            wait_p99_us: waits.quantile_us(990),
+            wait_p999_us: waits.quantile_us(999),
+            wait_max_us: waits.longest_us(),
+            wait_histogram: waits
+                .buckets()
+                .map(|(below_us, count)| WaitBucket { below_us, count })
+                .collect(),
+            ..self
+        }
+    }
+
+    /// How long its tasks waited, as counts.
+    pub fn waits(&self) -> Waits {
+        let counts = self.wait_histogram.iter().map(|bucket| bucket.count);
+        Waits::new(counts, self.wait_max_us)
+    }
+
+    /// Whether it had something to run.
+    pub fn is_active(&self) -> bool {
+        self.runtime_ns > 0 || self.dispatches > 0 || self.runnable > 0
+    }
+}
+
+/// Fills in what each tier got of the whole, and what was due to it; under
+/// `strict` tickets do not count.
+pub fn set_shares(tiers: &mut [TierStatus], between: &str) {
+    let sum = |of: &dyn Fn(&TierStatus) -> u64| tiers.iter().map(of).sum::<u64>();
+    let runtime = sum(&|tier| tier.runtime_ns);
+    let tickets = sum(&|tier| tier.tickets.into());
+    let active = sum(&|tier| u64::from(tier.tickets) * u64::from(tier.is_active()));
+    for tier in tiers {
+        tier.share = part(tier.runtime_ns, runtime);
+        tier.ticket_share = part(tier.tickets.into(), tickets);
+        let is_due = tier.is_active() && between != "strict";
+        tier.due = is_due.then(|| part(tier.tickets.into(), active));
+    }
+}
+
+fn part(of: u64, all: u64) -> f64 {
+    match all {
+        0 => 0.0,
+        all => of as f64 / all as f64,
+    }
+}
+
+/// Waits of about the same length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitBucket {
+    /// They were shorter than that; null: however long.
+    pub below_us: Option<u64>,
+    /// How many there were.
+    pub count: u64,
+}
+
+/// One rule, since the last commit or in an interval.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RuleStatus {
     /// Its name.
@@ -87,6 +188,46 @@ pub struct RuleStatus {
     pub tier: String,
     /// How often it decided.
     pub hits: u64,
+}
+
+/// The answer to `tasks`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tasks {
+    /// The name of the policy in force.
+    pub policy: String,
+    /// The number of the generation in force.
+    pub generation: u64,
+    /// How many tasks there are; there may be more than are listed.
+    pub total: u64,
+    /// The tasks with the most CPU time, the first of all first.
+    pub tasks: Vec<TaskLine>,
+}
+
+/// One task of many.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TaskLine {
+    /// Thread id.
+    pub pid: u32,
+    /// Process id.
+    pub tgid: u32,
+    /// Its name.
+    pub comm: String,
+    /// Its tier; null as long as it has not run since the last commit.
+    pub tier: Option<String>,
+    /// The rule that took it.
+    pub rule: Option<String>,
+    /// Where it stands on the virtual clock of its tier.
+    pub vruntime_ns: u64,
+    /// CPU time since its birth.
+    pub runtime_ns: u64,
+    /// The CPU that it runs on, or ran on last.
+    pub cpu: u32,
+    /// The kernel's priority: 100 to 139, 120 at nice 0.
+    pub priority: u32,
+    /// The weight of its nice value, 100 at nice 0.
+    pub weight: u32,
+    /// Whether it runs or waits for a CPU.
+    pub runnable: bool,
 }
 
 /// The answer to `why`.

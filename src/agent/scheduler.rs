@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use crate::diag::Diagnostic;
 use crate::image::Image;
-use crate::live::{Attached, Ejection, Inspection, LiveError, Loaded, Prepared, Statistics};
+use crate::live::{
+    Attached, Ejection, Inspection, Listed, LiveError, Loaded, Prepared, Statistics,
+};
 
 /// An object that schedules.
 pub trait Scheduler {
@@ -29,6 +31,9 @@ pub trait Scheduler {
 
     /// What the kernel knows of one task; none if there is no such task.
     fn inspect(&mut self, pid: u32) -> Result<Option<Inspection>, Box<Diagnostic>>;
+
+    /// Every task that the policy schedules.
+    fn tasks(&mut self) -> Result<Vec<Listed>, Box<Diagnostic>>;
 
     /// Why the kernel's own scheduler is back in charge, if it is.
     fn ejection(&mut self) -> Option<Ejection>;
@@ -130,6 +135,17 @@ impl Scheduler for InKernel {
             Err(LiveError::NoTask(_)) => Ok(None),
             Err(error) => Err(in_words(error)),
         }
+    }
+
+    fn tasks(&mut self) -> Result<Vec<Listed>, Box<Diagnostic>> {
+        let before = self.before;
+        let mut tasks = self.object()?.tasks().map_err(in_words)?;
+        for task in &mut tasks {
+            if task.generation > 0 {
+                task.generation += before;
+            }
+        }
+        Ok(tasks)
     }
 
     fn ejection(&mut self) -> Option<Ejection> {

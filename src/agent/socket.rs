@@ -1,11 +1,12 @@
-//! The server behind the control socket.
+//! The servers behind the sockets: the control socket, and the one that the
+//! field's tools read statistics from.
 //!
 //! A client may be slow, broken or hostile; the scheduler must not care. So the
 //! socket has threads of its own, each request has a size, a deadline and an
 //! answer, and what needs the object goes through a channel to the thread that
 //! owns it. The owner never reads from or writes to a client.
 //!
-//! The socket is 0600 from the moment it exists, and every client is asked by
+//! A socket is 0600 from the moment it exists, and every client is asked by
 //! the kernel who it is: only root and the agent's own user are served.
 
 use std::io::{self, ErrorKind, Read, Write};
@@ -30,7 +31,9 @@ pub const CLIENTS_MAX: usize = 16;
 /// How long each step may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadlines {
-    /// For a client to send a whole line.
+    /// For a client to begin a line.
+    pub idle: Duration,
+    /// For a client to send the rest of it.
     pub request: Duration,
     /// For the owner of the object to answer.
     pub answer: Duration,
@@ -41,6 +44,7 @@ pub struct Deadlines {
 impl Default for Deadlines {
     fn default() -> Self {
         Self {
+            idle: Duration::from_secs(5),
             request: Duration::from_secs(5),
             answer: Duration::from_secs(20),
             response: Duration::from_secs(5),
@@ -56,6 +60,40 @@ pub struct Asked {
     pub request: Request,
     /// Where the answer goes; never blocks.
     pub answer: SyncSender<Response>,
+}
+
+/// What is spoken over a socket: for each line one line, with its newline.
+pub trait Dialect: Send + Sync + 'static {
+    /// What is remembered of a client from one line to the next.
+    type Memory: Default;
+
+    /// The answer to a line, which comes without its newline.
+    fn answer(&self, line: &[u8], memory: &mut Self::Memory) -> String;
+
+    /// Says why there is no answer.
+    fn refuse(&self, why: &str) -> String;
+}
+
+/// Requests and responses of [`super::protocol`].
+struct Control<F> {
+    ask: F,
+    patience: Duration,
+}
+
+impl<F: Fn(Asked) -> bool + Send + Sync + 'static> Dialect for Control<F> {
+    type Memory = ();
+
+    fn answer(&self, line: &[u8], (): &mut ()) -> String {
+        let response = match serde_json::from_slice::<Request>(line) {
+            Ok(request) => put(request, self.patience, &self.ask),
+            Err(error) => Response::refused(format!("not a request: {error}")),
+        };
+        response.line()
+    }
+
+    fn refuse(&self, why: &str) -> String {
+        Response::refused(why).line()
+    }
 }
 
 /// The socket. Dropping it removes the file; open conversations end by
@@ -75,8 +113,18 @@ impl Server {
         deadlines: Deadlines,
         ask: impl Fn(Asked) -> bool + Send + Sync + 'static,
     ) -> io::Result<Self> {
+        let patience = deadlines.answer;
+        Self::speak(path, deadlines, Control { ask, patience })
+    }
+
+    /// The same in any dialect.
+    pub(super) fn speak(
+        path: &Path,
+        deadlines: Deadlines,
+        dialect: impl Dialect,
+    ) -> io::Result<Self> {
         let listener = listen(path)?;
-        let ask: Arc<Ask> = Arc::new(ask);
+        let dialect = Arc::new(dialect);
         let clients = Arc::new(AtomicUsize::new(0));
         let server = Self {
             path: path.to_path_buf(),
@@ -84,7 +132,7 @@ impl Server {
         };
         thread::Builder::new()
             .name("edict-control".to_owned())
-            .spawn(move || accept(&listener, deadlines, &ask, &clients))?;
+            .spawn(move || accept(&listener, deadlines, &dialect, &clients))?;
         Ok(server)
     }
 
@@ -102,8 +150,6 @@ impl Drop for Server {
         let _ = std::fs::remove_file(&self.path);
     }
 }
-
-type Ask = dyn Fn(Asked) -> bool + Send + Sync;
 
 fn listen(path: &Path) -> io::Result<UnixListener> {
     match std::fs::remove_file(path) {
@@ -127,7 +173,7 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
 fn accept(
     listener: &UnixListener,
     deadlines: Deadlines,
-    ask: &Arc<Ask>,
+    dialect: &Arc<impl Dialect>,
     clients: &Arc<AtomicUsize>,
 ) {
     for stream in listener.incoming() {
@@ -140,17 +186,17 @@ fn accept(
         if seat.number > CLIENTS_MAX {
             let busy = format!("{CLIENTS_MAX} clients are being served; try again");
             let _ = stream.set_nonblocking(true);
-            let _ = (&stream).write_all(Response::refused(busy).line().as_bytes());
+            let _ = (&stream).write_all(dialect.refuse(&busy).as_bytes());
             continue;
         }
-        let ask = Arc::clone(ask);
+        let dialect = Arc::clone(dialect);
         // Without a thread there is no conversation; the client sees the end.
         let _ = thread::Builder::new()
             .name("edict-client".to_owned())
             .stack_size(256 << 10)
             .spawn(move || {
                 let _seat = seat;
-                let _ = converse(&stream, deadlines, &*ask);
+                let _ = converse(&stream, deadlines, &*dialect);
             });
     }
 }
@@ -176,30 +222,28 @@ impl Drop for Seat {
     }
 }
 
-fn converse(stream: &UnixStream, deadlines: Deadlines, ask: &Ask) -> io::Result<()> {
+fn converse<D: Dialect>(stream: &UnixStream, deadlines: Deadlines, dialect: &D) -> io::Result<()> {
     stream.set_write_timeout(Some(deadlines.response))?;
+    let respond = |text: &str| {
+        let mut stream = stream;
+        stream.write_all(text.as_bytes())
+    };
     let peer = socket_peercred(stream)?.uid;
     if !may_ask(peer.as_raw(), rustix::process::geteuid().as_raw()) {
-        return respond(
-            stream,
-            &Response::refused("only root and the agent's own user may ask"),
-        );
+        return respond(&dialect.refuse("only root and the agent's own user may ask"));
     }
-    let mut lines = Lines::new(stream, deadlines.request);
+    let mut memory = D::Memory::default();
+    let mut lines = Lines::new(stream, deadlines);
     loop {
         let line = match lines.next()? {
             Line::Request(line) => line,
             Line::End => return Ok(()),
             Line::TooLong => {
                 let message = format!("a request has at most {REQUEST_BYTES_MAX} bytes");
-                return respond(stream, &Response::refused(message));
+                return respond(&dialect.refuse(&message));
             }
         };
-        let response = match serde_json::from_slice::<Request>(&line) {
-            Ok(request) => answer(request, deadlines.answer, ask),
-            Err(error) => Response::refused(format!("not a request: {error}")),
-        };
-        respond(stream, &response)?;
+        respond(&dialect.answer(&line, &mut memory))?;
     }
 }
 
@@ -208,29 +252,26 @@ fn may_ask(peer: u32, own: u32) -> bool {
     peer == 0 || peer == own
 }
 
-fn answer(request: Request, deadline: Duration, ask: &Ask) -> Response {
+/// Hands a request to the owner, and waits for the answer.
+pub(super) fn put(request: Request, patience: Duration, ask: &impl Fn(Asked) -> bool) -> Response {
     let (answer, inbox) = mpsc::sync_channel(1);
     if !ask(Asked { request, answer }) {
         return Response::refused("the agent is stopping");
     }
-    match inbox.recv_timeout(deadline) {
+    match inbox.recv_timeout(patience) {
         Ok(response) => response,
         Err(RecvTimeoutError::Timeout) => {
-            Response::refused(format!("no answer within {} s", deadline.as_secs()))
+            Response::refused(format!("no answer within {} s", patience.as_secs()))
         }
         Err(RecvTimeoutError::Disconnected) => Response::refused("the agent is stopping"),
     }
-}
-
-fn respond(mut stream: &UnixStream, response: &Response) -> io::Result<()> {
-    stream.write_all(response.line().as_bytes())
 }
 
 /// Lines with a limit on their length and on the time they take as a whole, so
 /// that a byte a second is no way to keep a seat.
 struct Lines<'a> {
     stream: &'a UnixStream,
-    patience: Duration,
+    deadlines: Deadlines,
     rest: Vec<u8>,
 }
 
@@ -241,16 +282,21 @@ enum Line {
 }
 
 impl<'a> Lines<'a> {
-    fn new(stream: &'a UnixStream, patience: Duration) -> Self {
+    fn new(stream: &'a UnixStream, deadlines: Deadlines) -> Self {
         Self {
             stream,
-            patience,
+            deadlines,
             rest: Vec::new(),
         }
     }
 
     fn next(&mut self) -> io::Result<Line> {
-        let until = Instant::now() + self.patience;
+        let wait = |patience| Instant::now() + patience;
+        let mut has_begun = !self.rest.is_empty();
+        let mut until = match has_begun {
+            true => wait(self.deadlines.request),
+            false => wait(self.deadlines.idle),
+        };
         let mut chunk = [0; 4096];
         loop {
             if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
@@ -269,7 +315,13 @@ impl<'a> Lines<'a> {
             let mut stream = self.stream;
             match stream.read(&mut chunk) {
                 Ok(0) => return Ok(Line::End),
-                Ok(count) => self.rest.extend(chunk.iter().take(count)),
+                Ok(count) => {
+                    self.rest.extend(chunk.iter().take(count));
+                    if !has_begun {
+                        has_begun = true;
+                        until = wait(self.deadlines.request);
+                    }
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
@@ -288,6 +340,7 @@ mod tests {
     use super::*;
 
     const SHORT: Deadlines = Deadlines {
+        idle: Duration::from_millis(300),
         request: Duration::from_millis(300),
         answer: Duration::from_millis(200),
         response: Duration::from_millis(300),

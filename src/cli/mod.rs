@@ -4,7 +4,7 @@
 //! The contract, for every verb: results go to standard output, complaints to
 //! standard error, log lines of `run` to standard error. With `--format json`
 //! exactly one JSON document goes to standard output, also when the verb fails
-//! or the arguments are wrong; only `run --stats` prints one a line.
+//! or the arguments are wrong; only `run --stats` and what watches print one a line.
 //! The exit code says what kind of failure it was ([`Exit`]). Colours are used
 //! only on a terminal, and never where `NO_COLOR` is set. A reader that goes
 //! away (`edict … | head`) is no failure.
@@ -16,8 +16,14 @@ mod diff;
 mod doctor;
 mod eval;
 mod explain;
+#[cfg(feature = "live")]
+mod exposition;
+#[cfg(feature = "live")]
+mod figures;
 mod fmt;
 mod help;
+#[cfg(feature = "live")]
+mod listing;
 mod man;
 mod new;
 mod plan;
@@ -41,7 +47,7 @@ mod why;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::diag::{self, Code, Diagnostic, Files, RenderOptions, visible, visible_lines};
@@ -184,7 +190,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         .and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
-        Err(error) => return usage(&error, asked_for(&args)),
+        Err(error) => return usage(&with_usage(error, &args), asked_for(&args)),
     };
     let terminal = Terminal::new(cli.output.format, cli.output.color);
     let exit = match cli.verb {
@@ -222,6 +228,30 @@ fn delivered(exit: Exit, terminal: &Terminal) -> Exit {
         Exit::Done => Exit::Failed,
         other => other,
     }
+}
+
+/// A value that is refused is refused with the usage of its verb, as a wrong
+/// argument is.
+fn with_usage(mut error: clap::Error, args: &[OsString]) -> clap::Error {
+    let is_value = matches!(
+        error.kind(),
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue
+    );
+    if !is_value || error.get(ContextKind::Usage).is_some() {
+        return error;
+    }
+    let mut command = Cli::command();
+    command.build();
+    let words = args.iter().skip(1).filter_map(|arg| arg.to_str());
+    let verb = words
+        .filter_map(|word| command.find_subcommand(word))
+        .map(|verb| verb.get_name().to_owned())
+        .next();
+    if let Some(verb) = verb.and_then(|name| command.find_subcommand_mut(name)) {
+        let usage = ContextValue::StyledStr(verb.render_usage());
+        error.insert(ContextKind::Usage, usage);
+    }
+    error
 }
 
 /// What clap has to say. Help and version are results; wrong arguments are a

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::serving::SocketArgs;
+use super::serving::{SocketArgs, seconds};
 use super::{Exit, Terminal};
 
 /// Put a policy in force, and reload it whenever its files change
@@ -19,8 +19,9 @@ Runs in the foreground and logs to standard error (`EDICT_LOG=debug` says
 more). SIGHUP or a change of the files reloads, without detaching; a policy
 that is not valid changes nothing. SIGINT and SIGTERM hand scheduling back to
 the kernel and exit with 0. Needs root and a kernel with sched_ext: `edict
-doctor` says what is missing. With `--stats` and `--format json` standard output
-is one document a line.")]
+doctor` says what is missing. `--stats` prints counts a second, and with
+`--format json` one status a line whose `interval` is the time since the last.
+Clients of scx_stats read the same at /var/run/scx/root/stats.")]
 pub(super) struct RunArgs {
     /// A policy file, or a directory with a policy
     #[arg(value_name = "PATH")]
@@ -28,8 +29,9 @@ pub(super) struct RunArgs {
     /// What carries the policy out [default: the best that there is]
     #[arg(long, value_enum, value_name = "BACKEND")]
     backend: Option<Backend>,
-    /// Print the status on standard output so often
-    #[arg(long, value_name = "SECS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    /// Print what has happened since: every second, or so often
+    #[arg(long, value_name = "SECS", num_args = 0..=1, default_missing_value = "1",
+          allow_negative_numbers = true, value_parser = seconds)]
     stats: Option<u64>,
     /// Detach and attach again for a change that needs it, such as `watchdog`,
     /// instead of refusing it
@@ -79,21 +81,24 @@ pub(super) use with::run;
 #[cfg(feature = "live")]
 mod with {
     use std::io::Write;
+    use std::path::Path;
     use std::time::Duration;
 
     use log::{error, info, warn};
 
     use super::{Backend, Exit, How, RunArgs, Terminal};
     use crate::agent::lock::{Lock, LockError};
+    use crate::agent::metrics;
     use crate::agent::protocol::Response;
     use crate::agent::refusals;
+    use crate::agent::report::Status;
     use crate::agent::socket::{Deadlines, Server};
     use crate::agent::{
         Agent, Compiled, Ended, Ending, Event, InKernel, Outbox, Settings, Signals, attached_line,
     };
     use crate::check;
     use crate::cli::policy::is_stdin;
-    use crate::cli::status::picture;
+    use crate::cli::status::moment;
     use crate::cli::{Format, complain, fail, refuse};
     use crate::diag::{Code, Diagnostic};
     use crate::hooks::classify::FileSystems;
@@ -179,21 +184,34 @@ mod with {
                 None
             }
         };
+        let ask = outbox.clone();
+        let published = Path::new(metrics::PATH);
+        let published = metrics::serve(published, metrics::DEADLINES, move |asked| {
+            ask.send(Event::Asked(asked))
+        });
+        if let Err(error) = &published {
+            warn!(
+                "`{}`: {error}; clients of scx_stats cannot read the statistics",
+                metrics::PATH
+            );
+        }
         let agent = Agent::new(scheduler, compiled, generation, settings, (outbox, inbox))
             .map_err(|error| fail(terminal, &format!("threads: {error}"), None))?;
-        let ended = agent.run(|status| match terminal.format() {
-            Format::Json => {
-                terminal.json_line(status);
-            }
-            Format::Human | Format::Plain => {
-                terminal.print(&format!("{}\n", picture(terminal, status)));
-            }
+        let mut last: Option<Status> = None;
+        let ended = agent.run(|status| {
+            moment(terminal, status.clone(), last.as_ref());
+            last = Some(status.clone());
         });
-        end(ended, server)
+        drop(published);
+        end(ended, server, terminal)
     }
 
     /// Detach, tell those who asked for it, and say how it ended.
-    fn end(ended: Ended<InKernel>, server: Option<Server>) -> Result<(), Exit> {
+    fn end(
+        ended: Ended<InKernel>,
+        server: Option<Server>,
+        terminal: &Terminal,
+    ) -> Result<(), Exit> {
         let Ended {
             scheduler,
             ending,
@@ -210,10 +228,23 @@ mod with {
         if let Some(server) = server {
             server.finish(Duration::from_millis(200));
         }
-        if let Ending::Ejected(reason) = ending {
-            let ejected = refusals::ejected(&reason);
-            error!("{} ({})", ejected.message, ejected.code);
-            return Err(Exit::Refused);
+        if let Ending::Ejected(why) = ending {
+            let code = why.code;
+            error!(
+                "ejected by the kernel, whose own scheduler has taken over: {} ({code})",
+                why.message
+            );
+            if let Some(help) = &why.help {
+                error!("what to do: {help}; `edict explain {code}` says more");
+            }
+            // The log is for people; a program reads it where the statistics are.
+            return Err(match terminal.format() {
+                Format::Json => {
+                    terminal.one_document_a_line();
+                    refuse(terminal, *why)
+                }
+                Format::Human | Format::Plain => Exit::Refused,
+            });
         }
         match detached {
             Ok(()) => {

@@ -14,6 +14,14 @@ pub(super) struct SocketArgs {
     socket: Option<PathBuf>,
 }
 
+/// How often something is printed: a number of seconds from 1 to 86400.
+pub(super) fn seconds(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(seconds @ 1..=86_400) => Ok(seconds),
+        _ => Err("it is a number of seconds, from 1 to 86400".to_owned()),
+    }
+}
+
 #[cfg(not(feature = "live"))]
 pub(super) use without::*;
 

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::serving::{self, SocketArgs};
+use super::serving::{self, SocketArgs, seconds};
 use super::{Exit, Terminal};
 
 /// Print what is in force, and what each tier and rule got since the last commit
@@ -10,50 +10,175 @@ use super::{Exit, Terminal};
 #[command(after_help = "\
 Examples:
   edict status
-  edict status --format json | jq '.tiers[] | {name, share, ticket_share}'
-  watch -n1 edict status
+  edict status --watch 5
+  edict status --tasks 10 --watch
+  edict status --prometheus > /var/lib/node_exporter/edict.prom
+  edict status --format json | jq '.tiers[] | {name, share, due}'
+  edict status --format json | jq '.tiers[].wait_histogram'
 
-`cpu` is the part of the CPU time of all tiers that a tier got since the last
-commit, `due` its part of the tickets. A tier may get more than is due while
-others have nothing to run.")]
+`cpu` is the part of the CPU time of all tiers that a tier got. `due` is its
+part of the tickets of the tiers that had something to run: what it gets if it
+always has something to run. It may get less because it had no more to run, and
+more because others had not. Waits are counted in powers of two, so p50 to p99.9 are
+the ends of buckets; `wait_histogram` has the counts.
+
+`--watch` goes on printing, then in counts a second since the last time, and
+with `--format json` one document a line with an `interval`. Ctrl-C ends.
+
+`--tasks` shows each task's place on the virtual clock of its tier in ms, the
+CPU it runs on or ran on last, the kernel's priority (120 at nice 0), and its
+CPU time: since its birth, or since the last time. A task without a tier has
+not run since the last commit.")]
 pub(super) struct StatusArgs {
     #[command(flatten)]
     socket: SocketArgs,
+    /// Go on, and print what has happened since: every second, or so often
+    #[arg(long, value_name = "SECS", num_args = 0..=1, default_missing_value = "1",
+          allow_negative_numbers = true, value_parser = seconds)]
+    watch: Option<u64>,
+    /// Print the tasks with the most CPU time instead, so many of them
+    #[arg(long, value_name = "COUNT", num_args = 0..=1, default_missing_value = "20",
+          value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    tasks: Option<u16>,
+    /// Print the counters as Prometheus reads them
+    #[arg(long, conflicts_with_all = ["watch", "tasks", "format"])]
+    prometheus: bool,
 }
 
 #[cfg(not(feature = "live"))]
-pub(super) fn run(_: &StatusArgs, terminal: &Terminal) -> Exit {
+pub(super) fn run(args: &StatusArgs, terminal: &Terminal) -> Exit {
+    let StatusArgs {
+        socket: _,
+        watch: _,
+        tasks: _,
+        prometheus: _,
+    } = args;
     serving::absent(terminal)
 }
 
 #[cfg(feature = "live")]
-pub(super) use with::{nanos, picture, run};
+pub(super) use with::{moment, run};
 
 #[cfg(feature = "live")]
 mod with {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+    use std::time::{Duration, Instant, SystemTime};
+
+    use serde::de::DeserializeOwned;
+    use signal_hook::consts::{SIGINT, SIGTERM};
+
     use super::{Exit, StatusArgs, Terminal, serving};
     use crate::agent::protocol::Request;
-    use crate::agent::report::Status;
-    use crate::cli::Format;
-    use crate::cli::terminal::{Align, table};
+    use crate::agent::report::{Status, Tasks};
+    use crate::cli::figures::{in_interval, since_commit};
+    use crate::cli::{Format, exposition, fail, listing};
     use crate::diag::visible;
+    use crate::hooks::snapshot::rfc3339;
 
     pub(in crate::cli) fn run(args: &StatusArgs, terminal: &Terminal) -> Exit {
-        match serving::ask::<Status>(&args.socket, &Request::Status {}, terminal) {
-            Ok(status) => {
-                match terminal.format() {
-                    Format::Json => terminal.json(&status),
-                    Format::Human | Format::Plain => {
-                        terminal.print(&picture(terminal, &status));
-                    }
+        if args.prometheus {
+            return match serving::ask::<Status>(&args.socket, &Request::Status {}, terminal) {
+                Ok(status) => {
+                    terminal.document(&exposition::text(&status));
+                    Exit::Done
                 }
-                Exit::Done
-            }
-            Err(exit) => exit,
+                Err(exit) => exit,
+            };
+        }
+        match args.tasks {
+            None => again(
+                args,
+                terminal,
+                &Request::Status {},
+                |status: &Status, before| match (before, terminal.format()) {
+                    (Some(before), _) => moment(terminal, status.clone(), Some(before)),
+                    (None, Format::Json) => terminal.json(status),
+                    (None, _) => terminal.print(&picture(terminal, status)),
+                },
+            ),
+            Some(most) => again(
+                args,
+                terminal,
+                &Request::Tasks {},
+                |tasks: &Tasks, before| {
+                    let busy = listing::busiest(tasks, before, most.into());
+                    match (before, terminal.format()) {
+                        (_, Format::Json) => terminal.json(&Tasks {
+                            tasks: busy.into_iter().map(|(_, task)| task).collect(),
+                            ..tasks.clone()
+                        }),
+                        (Some(_), _) => {
+                            let table = listing::picture(terminal, tasks, &busy);
+                            terminal.print(&format!("\n{table}"));
+                        }
+                        (None, _) => terminal.print(&listing::picture(terminal, tasks, &busy)),
+                    }
+                },
+            ),
         }
     }
 
-    pub(in crate::cli) fn picture(terminal: &Terminal, status: &Status) -> String {
+    /// Asks and shows once, or until Ctrl-C, or until the agent or the reader
+    /// has gone. `show` is given the last answer too.
+    fn again<T: DeserializeOwned>(
+        args: &StatusArgs,
+        terminal: &Terminal,
+        request: &Request,
+        mut show: impl FnMut(&T, Option<&T>),
+    ) -> Exit {
+        let ask = || serving::ask::<T>(&args.socket, request, terminal);
+        if args.watch.is_some() {
+            terminal.one_document_a_line();
+        }
+        let mut last = match ask() {
+            Ok(answer) => answer,
+            Err(exit) => return exit,
+        };
+        show(&last, None);
+        let Some(every) = args.watch.map(Duration::from_secs) else {
+            return Exit::Done;
+        };
+        let ended = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            if let Err(error) = signal_hook::flag::register(signal, Arc::clone(&ended)) {
+                return fail(terminal, &format!("signals: {error}"), None);
+            }
+        }
+        let mut next = Instant::now() + every;
+        loop {
+            // A signal does not shorten a sleep, which starts again.
+            while Instant::now() < next {
+                if ended.load(Ordering::Relaxed) || terminal.is_unread() {
+                    return Exit::Done;
+                }
+                let left = next.saturating_duration_since(Instant::now());
+                thread::sleep(left.min(Duration::from_millis(20)));
+            }
+            next = (next + every).max(Instant::now());
+            let answer = match ask() {
+                Ok(answer) => answer,
+                Err(exit) => return exit,
+            };
+            show(&answer, Some(&last));
+            last = answer;
+        }
+    }
+
+    /// What has happened since `before`, or since the commit.
+    pub(in crate::cli) fn moment(terminal: &Terminal, mut status: Status, before: Option<&Status>) {
+        let interval = status.since(before);
+        if terminal.format() == Format::Json {
+            status.interval = Some(interval);
+            terminal.json_line(&status);
+            return;
+        }
+        let time = rfc3339(SystemTime::now());
+        terminal.print(&format!("\n{}", in_interval(&status, &interval, &time)));
+    }
+
+    fn picture(terminal: &Terminal, status: &Status) -> String {
         let mut out = String::new();
         let version = status.version.as_deref().unwrap_or("");
         let mut line = |name: &str, value: String| {
@@ -96,97 +221,11 @@ mod with {
             },
         );
         out.push('\n');
-        out.push_str(&tiers(status));
-        out.push('\n');
-        out.push_str(&rules(status));
+        out.push_str(&since_commit(status));
         if status.unmatched > 0 {
             out.push_str(&format!("\nunmatched   {}\n", status.unmatched));
         }
         out
-    }
-
-    fn tiers(status: &Status) -> String {
-        let mut head = vec![
-            ("tier", Align::Left),
-            ("tasks", Align::Right),
-            ("tickets", Align::Right),
-            ("cpu", Align::Right),
-            ("due", Align::Right),
-            ("runtime", Align::Right),
-            ("dispatches", Align::Right),
-            ("wait p50", Align::Right),
-            ("p99", Align::Right),
-            ("max", Align::Right),
-        ];
-        // Few policies have them.
-        let is_limited = status.tiers.iter().any(|tier| tier.budget.is_some());
-        let is_confined = status.tiers.iter().any(|tier| tier.cpus.is_some());
-        head.extend(is_limited.then_some(("budget", Align::Right)));
-        head.extend(is_confined.then_some(("cpus", Align::Left)));
-        let rows: Vec<Vec<String>> = status
-            .tiers
-            .iter()
-            .map(|tier| {
-                let mut row = vec![
-                    tier.name.clone(),
-                    tier.tasks.to_string(),
-                    tier.tickets.to_string(),
-                    percent(tier.share),
-                    percent(tier.ticket_share),
-                    nanos(tier.runtime_ns),
-                    tier.dispatches.to_string(),
-                    micros(tier.wait_p50_us),
-                    micros(tier.wait_p99_us),
-                    micros(tier.wait_max_us),
-                ];
-                if is_limited {
-                    row.push(tier.budget.map_or("none".to_owned(), percent));
-                }
-                if is_confined {
-                    row.push(tier.cpus.clone().unwrap_or_else(|| "all".to_owned()));
-                }
-                row
-            })
-            .collect();
-        table(&head, &rows)
-    }
-
-    fn rules(status: &Status) -> String {
-        let head = [
-            ("rule", Align::Left),
-            ("tier", Align::Left),
-            ("hits", Align::Right),
-        ];
-        let rows: Vec<Vec<String>> = status
-            .rules
-            .iter()
-            .map(|rule| vec![rule.name.clone(), rule.tier.clone(), rule.hits.to_string()])
-            .collect();
-        table(&head, &rows)
-    }
-
-    fn percent(part: f64) -> String {
-        format!("{:.1}%", part * 100.0)
-    }
-
-    fn micros(value: u64) -> String {
-        nanos(value.saturating_mul(1_000))
-    }
-
-    /// Three digits at most, and a unit.
-    pub(in crate::cli) fn nanos(value: u64) -> String {
-        let number = value as f64;
-        let (number, unit) = match value {
-            0 => return "0".to_owned(),
-            1..1_000 => (number, "ns"),
-            1_000..1_000_000 => (number / 1e3, "us"),
-            1_000_000..1_000_000_000 => (number / 1e6, "ms"),
-            _ => (number / 1e9, "s"),
-        };
-        match number {
-            number if number < 10.0 => format!("{number:.1}{unit}"),
-            number => format!("{number:.0}{unit}"),
-        }
     }
 
     /// `3 s`, `2 min 5 s`, `3 h 7 min`, `2 d 4 h`
@@ -204,25 +243,34 @@ mod with {
     #[cfg(test)]
     mod tests {
         use super::*;
-        use crate::agent::report::{RuleStatus, TierStatus};
+        use crate::agent::report::{RuleStatus, TierStatus, set_shares};
         use crate::cli::Color;
+        use crate::live::Waits;
 
         fn status() -> Status {
-            let tier = |name: &str, tickets, runtime_ns, share| TierStatus {
-                name: name.into(),
-                tasks: 12,
-                runtime_ns,
-                dispatches: 48_211,
-                tickets,
-                share,
-                ticket_share: 0.5,
-                wait_p50_us: 12,
-                wait_p99_us: 3_100,
-                wait_max_us: 9_900,
-                preemptions: 3,
-                budget: None,
-                cpus: None,
+            let tier = |name: &str, tickets, runtime_ns| {
+                TierStatus {
+                    name: name.into(),
+                    tasks: 12,
+                    runnable: 2,
+                    runtime_ns,
+                    dispatches: 48_211,
+                    tickets,
+                    preemptions: 3,
+                    migrations: 40,
+                    ..TierStatus::default()
+                }
+                .waited(&Waits::new(
+                    [0, 9_000, 800, 150, 0, 0, 0, 0, 40, 0, 0, 0, 9, 0, 1],
+                    9_900,
+                ))
             };
+            let mut tiers = vec![
+                tier("critical", 800, 12_300_000_000),
+                tier("batch", 200, 1_822_000_000),
+            ];
+            tiers[1].overdue = 7;
+            set_shares(&mut tiers, "tiers");
             Status {
                 backend: "sched_ext".into(),
                 state: "rejected".into(),
@@ -234,14 +282,14 @@ mod with {
                 enable_seq: Some(3),
                 uptime_s: 3_725,
                 since_commit_s: 61,
+                since_commit_us: 61_000_000,
                 rejected: 1,
                 last_error: Some("E0209: no `otherwise` rule (policy.edict:9)".into()),
                 watching: "events".into(),
                 agent_pid: 411,
-                tiers: vec![
-                    tier("critical", 800, 12_300_000_000, 0.871),
-                    tier("batch", 20, 0, 0.0),
-                ],
+                cpus: 4,
+                between: "tiers".into(),
+                tiers,
                 rules: vec![
                     RuleStatus {
                         name: "edge".into(),
@@ -254,7 +302,7 @@ mod with {
                         hits: 4_000,
                     },
                 ],
-                unmatched: 0,
+                ..Status::default()
             }
         }
 
@@ -273,9 +321,13 @@ watching    events
 rejected    1
 last error  E0209: no `otherwise` rule (policy.edict:9)
 
-tier      tasks  tickets    cpu    due  runtime  dispatches  wait p50    p99    max
-critical     12      800  87.1%  50.0%      12s       48211      12us  3.1ms  9.9ms
-batch        12       20   0.0%  50.0%        0       48211      12us  3.1ms  9.9ms
+tier      tasks  runnable  tickets    cpu    due  runtime  dispatches
+critical     12         2      800  87.1%  80.0%      12s       48211
+batch        12         2      200  12.9%  20.0%     1.8s       48211
+
+tier      wait p50    p90    p99  p99.9    max  preempts  migrated  overdue
+critical     2.0us  2.0us  8.0us  256us  9.9ms         3        40        0
+batch        2.0us  2.0us  8.0us  256us  9.9ms         3        40        7
 
 rule       tier      hits
 edge       critical    31
@@ -290,11 +342,39 @@ otherwise  batch     4000
             status.tiers[0].cpus = Some("0-3,8".into());
             status.tiers[1].budget = Some(0.3);
             let expected = "\
-tier      tasks  tickets    cpu    due  runtime  dispatches  wait p50    p99    max  budget  cpus
-critical     12      800  87.1%  50.0%      12s       48211      12us  3.1ms  9.9ms    none  0-3,8
-batch        12       20   0.0%  50.0%        0       48211      12us  3.1ms  9.9ms   30.0%  all
+tier      tasks  runnable  tickets    cpu    due  runtime  dispatches  budget   cpus
+critical     12         2      800  87.1%  80.0%      12s       48211    none  0-3,8
+batch        12         2      200  12.9%  20.0%     1.8s       48211   30.0%    all
 ";
-            assert_eq!(tiers(&status), expected);
+            let picture = since_commit(&status);
+            assert!(picture.starts_with(expected), "{picture}");
+        }
+
+        #[test]
+        fn a_moment_is_counts_a_second_under_the_time() {
+            let before = status();
+            let mut after = status();
+            after.since_commit_us += 2_000_000;
+            let batch = &mut after.tiers[1];
+            batch.runtime_ns += 3_000_000_000;
+            batch.dispatches += 3;
+            batch.migrations += 500;
+            batch.runnable = 9;
+            after.tiers[0].runnable = 0;
+            after.rules[1].hits += 7;
+            let interval = after.since(Some(&before));
+            let expected = "\
+2026-11-21T19:00:00Z  desktop 1.0  generation 7, rejected  1.50 of 4 CPUs in 2.0 s
+
+tier      runnable     cpu     due  runs/s  preempts/s  migrated/s  overdue/s  wait p50  p90  p99  p99.9  max
+critical         0    0.0%       -       0           0           0          0         0    0    0      0    0
+batch            9  100.0%  100.0%     1.5           0         250          0         0    0    0      0    0
+
+rule       tier   hits/s  hits
+otherwise  batch     3.5  4007
+";
+            let picture = in_interval(&after, &interval, "2026-11-21T19:00:00Z");
+            assert_eq!(picture, expected);
         }
 
         #[test]

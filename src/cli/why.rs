@@ -41,7 +41,7 @@ mod with {
     use crate::agent::report::Why;
     use crate::check::{Attribute, Type};
     use crate::cli::Format;
-    use crate::cli::status::nanos;
+    use crate::cli::figures::nanos;
     use crate::diag::visible;
 
     pub(in crate::cli) fn run(args: &WhyArgs, terminal: &Terminal) -> Exit {

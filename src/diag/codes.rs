@@ -190,6 +190,11 @@ catalogue! {
     E0620 "a test of the policy failed";
     E0621 "too few rules are covered by tests";
     E0622 "a snapshot that cannot be used";
+    E0630 "a task was not run in time";
+    E0631 "the kernel found a fault in the scheduler";
+    E0632 "ejected by SysRq-S";
+    E0633 "a CPU came or went";
+    E0634 "detached by somebody else";
 }
 
 impl Code {

@@ -24,7 +24,9 @@
 //!
 //! [`probe()`] needs no libbpf and works in every build.
 
+mod ejection;
 pub mod probe;
+mod waits;
 
 #[cfg(feature = "live")]
 mod agent_rows;
@@ -32,6 +34,8 @@ mod agent_rows;
 mod error;
 #[cfg(feature = "live")]
 mod generation;
+#[cfg(feature = "live")]
+mod listing;
 #[cfg(feature = "live")]
 mod object;
 #[cfg(feature = "live")]
@@ -45,14 +49,18 @@ mod tables;
 #[cfg(feature = "live")]
 mod values;
 
+pub use ejection::{Ejection, ExitKind};
 pub use probe::{Finding, Probe, Verdict, probe};
+pub use waits::{WAIT_BUCKETS, Waits};
 
 #[cfg(feature = "live")]
 pub use error::LiveError;
 #[cfg(feature = "live")]
 pub use generation::{Generation, Prepared};
 #[cfg(feature = "live")]
-pub use object::{Attached, Decision, Ejection, LoadOptions, Loaded, Object, load};
+pub use listing::Listed;
+#[cfg(feature = "live")]
+pub use object::{Attached, Decision, LoadOptions, Loaded, Object, load};
 #[cfg(feature = "live")]
 pub use statistics::{Inspection, Statistics, TierStatistics};
 #[cfg(feature = "live")]

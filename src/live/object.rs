@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use libbpf_rs::{Link, MapCore, MapFlags, PrintLevel};
 
 use super::agent_rows::{AgentRows, Listener};
+use super::ejection::Ejection;
 use super::error::LiveError;
 use super::generation::{Generation, Prepared};
+use super::listing::{self, Listed};
 use super::probe;
 use super::request::{put, word32, word64};
 use super::skeleton::{MainSkel, MainSkelBuilder};
@@ -82,20 +84,6 @@ impl<S> std::fmt::Debug for Object<S> {
             .field("active", &self.active)
             .finish_non_exhaustive()
     }
-}
-
-/// The kernel put its own scheduler back in charge.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ejection {
-    /// Why, in the kernel's words: "runnable task stall", "unregistered from
-    /// the main kernel" …
-    pub reason: String,
-    /// More about it; may be empty.
-    pub message: String,
-    /// What the scheduler looked like; may be empty.
-    pub dump: String,
-    /// It was no failure but a CPU that came or went: attach again.
-    pub restart: bool,
 }
 
 /// One kind of decision that was taken, with `audit` set.
@@ -190,6 +178,9 @@ pub fn load(mut options: LoadOptions) -> Result<Loaded, LiveError> {
         // Where there is none, the object asks when it meets the task.
         program.set_autoload(scx_utils::compat::ksym_exists(tracepoint).unwrap_or(false));
     }
+
+    // Read when it is asked for; there is nothing to attach it to.
+    open.progs.edict_list.set_autoattach(false);
 
     let skeleton = scx_utils::scx_ops_load!(open, edict_ops, uei)
         .map_err(|error| load_error(format!("{error:#}")))?;
@@ -356,6 +347,15 @@ impl<S> Object<S> {
         }
     }
 
+    /// Every task that the policy schedules.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn tasks(&self) -> Result<Vec<Listed>, LiveError> {
+        listing::read(&self.tables.list)
+    }
+
     /// The kinds of decisions taken so far, with [`LoadOptions::audit`] set.
     pub fn decisions(&self) -> Vec<Decision> {
         let map = &self.tables.decisions;
@@ -430,7 +430,6 @@ impl Attached {
         if kind == 0 {
             return None;
         }
-        let restart = *scx_utils::SCX_ECODE_ACT_RESTART;
         let dump = self
             .skeleton
             .maps
@@ -443,7 +442,7 @@ impl Attached {
             reason: text(&exit.reason.map(i8::cast_unsigned)),
             message: text(&exit.msg.map(i8::cast_unsigned)),
             dump,
-            restart: restart != 0 && exit.exit_code.cast_unsigned() & restart != 0,
+            ..Ejection::new(kind, exit.exit_code)
         })
     }
 

@@ -8,24 +8,29 @@ use super::agent_rows::AgentRows;
 use super::error::LiveError;
 use super::request::{comm_text, word32, word64};
 use super::tables::{Active, Tables};
+use super::waits::{WAIT_BUCKETS, Waits};
 use crate::check::{ATTRIBUTES, Attribute, RuleId, Source, TierId, Type};
 use crate::eval::Task;
 use crate::image::{Image, layout};
 use crate::plan::Slot;
 
-const WAIT_BUCKETS: usize = 32;
+/// Bytes of `struct edict_counters` before its rules, and of one of its tiers.
 const HEAD: usize = 32;
 const RULES: usize = layout::RULES_MAX * 8;
-const TIER: usize = 41 * 8;
+const TIER: usize = 9 * 8 + WAIT_BUCKETS * 8;
 /// Bytes of `struct edict_inspect`, and where its facts begin.
 pub(super) const INSPECTION: usize = FACTS + 40 + layout::SLOTS * 8 + layout::CLAUSES_MAX / 8;
 const FACTS: usize = 40;
+/// Where `struct edict_population` counts the tasks that are not asleep.
+const RUNNABLE: usize = 8 + layout::TIERS_MAX * 4;
 
 /// What a tier did since its generation was prepared.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TierStatistics {
     /// Tasks that are in the tier now, asleep or not.
     pub tasks: u64,
+    /// Those of them that run or wait for a CPU, of the classes that it has.
+    pub runnable: u64,
     /// CPU time used.
     pub runtime_ns: u64,
     /// Runs begun.
@@ -38,15 +43,13 @@ pub struct TierStatistics {
     pub overdue: u64,
     /// Runs begun under another cache than the last.
     pub migrations: u64,
+    /// Draws that its budget kept it from.
+    pub throttled: u64,
     /// Times that a task was queued although none of the tier's CPUs is
     /// allowed to it.
     pub strays: u64,
-    /// Half of the waits were shorter: a power of two of microseconds.
-    pub wait_p50_us: u64,
-    /// 99 of 100 waits were shorter: a power of two of microseconds.
-    pub wait_p99_us: u64,
-    /// The longest wait.
-    pub wait_max_us: u64,
+    /// How long its tasks waited.
+    pub waits: Waits,
 }
 
 /// What was counted since the generation in force was prepared; tiers and
@@ -78,20 +81,20 @@ impl Statistics {
         let tiers = (0..image.tiers().len())
             .map(|tier| {
                 let at = HEAD + RULES + tier * TIER;
-                let waits: Vec<u64> = (0..WAIT_BUCKETS).map(|b| sum(at + 72 + b * 8)).collect();
+                let waits = (0..WAIT_BUCKETS).map(|bucket| sum(at + 72 + bucket * 8));
                 let longest = per_cpu.iter().map(|bytes| word64(bytes, at + 40)).max();
                 TierStatistics {
                     tasks: u64::from(word32(&population, 8 + tier * 4)),
+                    runnable: u64::from(word32(&population, RUNNABLE + tier * 4)),
                     dispatches: sum(at),
                     runtime_ns: sum(at + 8),
                     preemptions: sum(at + 16),
                     direct: sum(at + 24),
                     overdue: sum(at + 32),
                     migrations: sum(at + 48),
+                    throttled: sum(at + 56),
                     strays: sum(at + 64),
-                    wait_p50_us: quantile(&waits, 50),
-                    wait_p99_us: quantile(&waits, 99),
-                    wait_max_us: longest.unwrap_or(0) / 1000,
+                    waits: Waits::new(waits, longest.unwrap_or(0) / 1000),
                 }
             })
             .collect();
@@ -105,19 +108,6 @@ impl Statistics {
             events_lost: sum(16),
         })
     }
-}
-
-/// The upper end of the bucket that `percent` of the waits do not exceed.
-fn quantile(buckets: &[u64], percent: u64) -> u64 {
-    let total: u64 = buckets.iter().sum();
-    let mut seen = 0;
-    for (bucket, count) in buckets.iter().enumerate() {
-        seen += count;
-        if total > 0 && seen * 100 >= total * percent {
-            return 1 << bucket;
-        }
-    }
-    0
 }
 
 /// One task as the object sees it.

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::{Mutex, PoisonError};
 
-use libbpf_rs::{MapCore, MapFlags, MapHandle};
+use libbpf_rs::{Link, MapCore, MapFlags, MapHandle};
 
 use super::error::LiveError;
 use super::request::{Batch, Key, Process, ProcessRows, Request, put};
@@ -45,6 +45,7 @@ pub(super) struct Tables {
     pub(super) inspect: Request,
     populations: MapHandle,
     count: Request,
+    pub(super) list: Link,
 }
 
 /// The word that is in force: generation and bank.
@@ -99,6 +100,10 @@ impl Tables {
             confine: request(&progs.edict_confine)?,
             inspect: request(&progs.edict_inspect)?,
             count: request(&progs.edict_count)?,
+            list: progs
+                .edict_list
+                .attach()
+                .map_err(LiveError::kernel("opening the list of tasks"))?,
         })
     }
 

@@ -249,7 +249,7 @@ rules { s: when comm == "small" -> small   otherwise -> big }
     let parts = parts(&pinned, Duration::from_secs(8));
     let stolen = host.worst();
     let statistics = attached.statistics().unwrap();
-    let waited = Duration::from_micros(statistics.tiers[1].wait_max_us);
+    let waited = Duration::from_micros(statistics.tiers[1].waits.longest_us());
     println!(
         "parts of a CPU {parts:.4?}; waited {waited:?} at most; the host took up to {stolen:?}"
     );
@@ -331,7 +331,8 @@ rules {
     let statistics = attached.statistics().unwrap();
     println!(
         "the stray ran {used:?}, counted {} times; kept waited {} us at most",
-        statistics.tiers[0].strays, statistics.tiers[0].wait_max_us
+        statistics.tiers[0].strays,
+        statistics.tiers[0].waits.longest_us()
     );
     assert!(used > Duration::from_millis(20));
     assert!(statistics.tiers[0].strays > 0);

@@ -49,8 +49,8 @@ fn vm_tiers_get_their_tickets_and_nobody_waits_too_long() {
         println!(
             "{:9} {share:6.2} % of CPU time, {due:6.2} % of tickets; waited {} us at most, {} us in 99 %; {} of {} runs overdue",
             names[tier],
-            counted.wait_max_us,
-            counted.wait_p99_us,
+            counted.waits.longest_us(),
+            counted.waits.quantile_us(990),
             counted.overdue,
             counted.dispatches,
         );
@@ -58,10 +58,10 @@ fn vm_tiers_get_their_tickets_and_nobody_waits_too_long() {
         // What the host took away may come twice: before and after a slice.
         let allowed = Duration::from_millis(limit + 20) + 2 * stolen;
         assert!(
-            Duration::from_micros(counted.wait_max_us) < allowed,
+            Duration::from_micros(counted.waits.longest_us()) < allowed,
             "{} waited {} us",
             names[tier],
-            counted.wait_max_us
+            counted.waits.longest_us()
         );
     }
     // Two threads each.

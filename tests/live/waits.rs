@@ -91,7 +91,7 @@ rules {
         assert!(used > Duration::from_millis(20));
     }
     let statistics = attached.statistics().unwrap();
-    let waited = Duration::from_micros(statistics.tiers[1].wait_max_us);
+    let waited = Duration::from_micros(statistics.tiers[1].waits.longest_us());
     println!(
         "{} runs, {} overdue, waited {waited:?} at most; the host took up to {stolen:?}",
         statistics.tiers[1].dispatches, statistics.tiers[1].overdue

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use edict::agent::metrics;
 use edict::agent::protocol::Response;
 use edict::agent::socket::{Deadlines, Server};
 use edict::agent::{Agent, Compiled, Ending, Event, Outbox, Scheduler, Settings};
@@ -14,7 +15,7 @@ use edict::check::{self, Attribute, RuleId, TierId};
 use edict::diag::{Code, Diagnostic};
 use edict::eval::Task;
 use edict::image::Image;
-use edict::live::{Ejection, Inspection, Statistics, TierStatistics};
+use edict::live::{Ejection, Inspection, Listed, Statistics, TierStatistics};
 use edict::reload::Pace;
 use serde_json::Value;
 
@@ -40,6 +41,8 @@ struct Shared {
     attached_again: u32,
     /// So many attempts to attach again fail.
     refusals: u32,
+    /// What was counted beside what is there from the beginning.
+    counted: Vec<TierStatistics>,
 }
 
 struct Pretend {
@@ -74,15 +77,16 @@ impl Scheduler for Pretend {
     }
 
     fn statistics(&mut self) -> Result<Statistics, Box<Diagnostic>> {
-        let tier = |index: usize| TierStatistics {
-            tasks: 3,
-            runtime_ns: if index == 0 {
-                3_000_000_000
-            } else {
-                1_000_000_000
-            },
-            dispatches: 500,
-            ..TierStatistics::default()
+        let counted = self.shared.lock().unwrap().counted.clone();
+        let tier = |index: usize| {
+            let more = counted.get(index).cloned().unwrap_or_default();
+            let first = if index == 0 { 3 } else { 1 };
+            TierStatistics {
+                tasks: 3,
+                runtime_ns: first * 1_000_000_000 + more.runtime_ns,
+                dispatches: 500 + more.dispatches,
+                ..more
+            }
         };
         Ok(Statistics {
             tiers: (0..self.tiers).map(tier).collect(),
@@ -115,6 +119,36 @@ impl Scheduler for Pretend {
             200 => Some(seen("migration/0", "rt")),
             _ => None,
         })
+    }
+
+    fn tasks(&mut self) -> Result<Vec<Listed>, Box<Diagnostic>> {
+        let task = |pid, comm: &str, runtime_ms: u64, generation| Listed {
+            pid,
+            tgid: pid,
+            comm: comm.into(),
+            generation,
+            tier: TierId(0),
+            rule: RuleId(0),
+            vtime: 7_000_000 + u64::from(pid),
+            runtime_ns: runtime_ms * 1_000_000,
+            cpu: 3,
+            weight: 335,
+            priority: 115,
+            is_runnable: pid == 100,
+        };
+        let more: u64 = self
+            .shared
+            .lock()
+            .unwrap()
+            .counted
+            .iter()
+            .map(|t| t.dispatches)
+            .sum();
+        Ok(vec![
+            task(300, "asleep", 20, 0),
+            task(100, "nginx", 1_500, self.generation),
+            task(101, "\u{1b}[2Jx", 10 + more, self.generation),
+        ])
     }
 
     fn ejection(&mut self) -> Option<Ejection> {
@@ -202,6 +236,12 @@ impl Served {
             move |asked| ask.send(Event::Asked(asked)),
         )
         .unwrap();
+        let ask = outbox.clone();
+        let published = root.path().join("scx/root/stats");
+        let published = metrics::serve(&published, metrics::DEADLINES, move |asked| {
+            ask.send(Event::Asked(asked))
+        })
+        .unwrap();
         let settings = Settings {
             path: dir,
             pace: Pace {
@@ -226,6 +266,7 @@ impl Served {
             for answer in ended.farewell {
                 let _ = answer.try_send(Response::done(serde_json::json!({"stopped": true})));
             }
+            drop(published);
             server.finish(Duration::from_millis(200));
             ended.ending
         });
@@ -248,6 +289,20 @@ impl Served {
         fs::write(self.dir().join(name), text).unwrap();
     }
 
+    /// What the tiers do from now on, beside what they have done.
+    pub fn count(&self, counted: Vec<TierStatistics>) {
+        self.shared.lock().unwrap().counted = counted;
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.root.path().join("control.sock")
+    }
+
+    /// Where the field's tools read.
+    pub fn metrics(&self) -> PathBuf {
+        self.root.path().join("scx/root/stats")
+    }
+
     pub fn eject(&self, ejection: Ejection) {
         self.shared.lock().unwrap().ejection = Some(ejection);
     }
@@ -265,7 +320,7 @@ impl Served {
     pub fn edict(&self, args: &[&str]) -> Out {
         let output = Command::new(env!("CARGO_BIN_EXE_edict"))
             .args(args)
-            .env("EDICT_SOCKET", self.root.path().join("control.sock"))
+            .env("EDICT_SOCKET", self.socket())
             .env("COLUMNS", "80")
             .stdin(Stdio::null())
             .output()
