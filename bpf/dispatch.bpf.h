@@ -29,7 +29,7 @@ static __always_inline void edict_keep_running(struct task_struct *p, struct edi
 	edict_run_ended(t);
 	t->how = EDICT_HOW_DRAWN;
 	edict_rebase(t, queue, edict_slice_of(bank, tier));
-	edict_run_begins(t, here, active, tier, EDICT_QUEUE_LLC(queue), now);
+	edict_run_begins(t, here, bank, active, tier, EDICT_QUEUE_LLC(queue), now);
 	scx_bpf_task_set_slice(p, edict_slice_of(bank, tier));
 	if (bank->head.exclusive)
 		edict_core_begins(active, scx_bpf_task_cpu(p), tier, now);
@@ -140,7 +140,7 @@ __noinline int edict_take(u64 active, u32 cpu, u32 llc, u32 mask)
 }
 
 /* Nothing waits here: whatever waits elsewhere and may run here. */
-static __always_inline bool edict_steal(u64 active, u32 cpu, u32 own, u32 leaves)
+__noinline int edict_steal(u64 active, u32 cpu, u32 own, u32 leaves)
 {
 	u32 node = edict_llc_at(own)->node, pass, i;
 

@@ -392,7 +392,7 @@ struct edict_inspect {
 	u32 rule;
 	u32 tier;
 	u32 policy;	 /* SCHED_* */
-	u32 pad;
+	u32 perf;	 /* level that its CPU is asked for, of 1024 */
 	struct edict_facts facts;
 };
 

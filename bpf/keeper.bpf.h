@@ -178,7 +178,7 @@ static __always_inline void edict_look_at(u64 active, u32 queue, u64 period, u64
 	 * A tier that takes more than its tickets say keeps its promise
 	 * with short turns: max_wait says when, tickets say how long.
 	 */
-	if (edict_tier_state_of(tier)->debt_ns > 0)
+	if (edict_owes(bank, tier))
 		slice /= EDICT_DUE_SHARE;
 	edict_collect(queue, limit, slack, slice, now);
 }

@@ -26,7 +26,9 @@
  *   idle.bpf.h        which CPU a task goes to
  *   domains.bpf.h     which CPUs it may use
  *   cores.bpf.h       tiers that share their core with no other
+ *   ledger.bpf.h      what each tier has taken
  *   keeper.bpf.h      the promise of max_wait
+ *   pace.bpf.h        performance levels
  *   lottery.bpf.h     their arithmetic
  *   requests.bpf.h    what the agent asks
  *   listing.bpf.h     all tasks, for lists
@@ -40,6 +42,7 @@
 #include <bpf_experimental.h>
 #include "dispatch.bpf.h"
 #include "idle.bpf.h"
+#include "pace.bpf.h"
 #include "keeper.bpf.h"
 #include "listing.bpf.h"
 #include "requests.bpf.h"
@@ -52,24 +55,6 @@ UEI_DEFINE(uei);
 static __always_inline bool edict_bound_kthread(const struct task_struct *p)
 {
 	return (p->flags & PF_KTHREAD) && p->nr_cpus_allowed == 1;
-}
-
-static __always_inline void edict_audit_decision(struct edict_task *t, u64 active, u64 slice)
-{
-	struct edict_decision key = {};
-	u64 one = 1, *count;
-
-	if (!edict_audit)
-		return;
-	key.slice_ns = slice;
-	key.generation_parity = EDICT_GENERATION(active) & 1;
-	key.rule = t->rule;
-	key.tier = t->tier;
-	count = bpf_map_lookup_elem(&edict_decisions, &key);
-	if (count)
-		__sync_fetch_and_add(count, 1);
-	else
-		bpf_map_update_elem(&edict_decisions, &key, &one, BPF_NOEXIST);
 }
 
 s32 BPF_STRUCT_OPS(edict_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
@@ -158,8 +143,8 @@ void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
 	}
 	agent = p->tgid == READ_ONCE(edict_agent);
 	if (enq_flags & SCX_ENQ_WAKEUP) {
-		cpu = edict_victim(p, bank, active, t, agent ? ~0U : bank->head.tier[edict_index(tier)].preempt,
-				   now);
+		cpu = edict_victim(p, bank, active, t,
+				   agent ? ~0U : edict_interrupts(bank, tier, now), now);
 		if (cpu >= 0) {
 			struct edict_cpu *there = edict_cpu_of(cpu);
 
@@ -191,7 +176,7 @@ void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
 	if (EDICT_QUEUE_ORDER(queue) == EDICT_ORDER_FIFO)
 		scx_bpf_dsq_insert(p, EDICT_DSQ(queue), slice, enq_flags);
 	else
-		scx_bpf_dsq_insert_vtime(p, EDICT_DSQ(queue), slice, edict_key(t), enq_flags);
+		scx_bpf_dsq_insert_vtime(p, EDICT_DSQ(queue), slice, edict_key(p, t), enq_flags);
 
 wake_idle:
 	/* A CPU may have fallen idle since one was looked for. */
@@ -207,7 +192,7 @@ void BPF_STRUCT_OPS(edict_dispatch, s32 cpu, struct task_struct *prev)
 	struct edict_cpu *here = edict_cpu_of(cpu);
 	struct edict_task *t = NULL;
 	u32 own = edict_llc_of(cpu), prev_queue = 0, prev_tier = EDICT_TIERS_MAX, mask, tier, i,
-	    leaves;
+	    leaves, spent;
 	bool away = false;
 
 	if (!bank || !here)
@@ -218,6 +203,7 @@ void BPF_STRUCT_OPS(edict_dispatch, s32 cpu, struct task_struct *prev)
 		t = edict_task_of(prev);
 		if (t) {
 			edict_charge(prev, t, now);
+			edict_ledger_settle(t);
 			prev_tier = edict_index(edict_refresh(prev, active, now));
 			prev_queue = edict_queue_of(bank, prev_tier, own);
 			edict_rebase(t, prev_queue, edict_slice_of(bank, prev_tier));
@@ -238,6 +224,12 @@ void BPF_STRUCT_OPS(edict_dispatch, s32 cpu, struct task_struct *prev)
 	if (t)
 		mask |= 1U << prev_tier;
 
+	/* What waits here is beyond its budget: others may wait elsewhere. */
+	if (edict_nr_llcs > 1 && (bank->head.budgeted & mask)) {
+		spent = edict_exhausted_of(active, bank->head.budgeted);
+		if (!(mask & ~spent) && edict_steal(active, cpu, own, leaves & ~spent))
+			return;
+	}
 	/* As edict_take(), with the task that ran among those that may win. */
 	bpf_for(i, 0, 2 * EDICT_TIERS_MAX) {
 		if (!mask)
@@ -245,7 +237,7 @@ void BPF_STRUCT_OPS(edict_dispatch, s32 cpu, struct task_struct *prev)
 		tier = edict_index(edict_draw(active, mask, cpu));
 		if ((mask & (mask - 1)) && i < EDICT_TIERS_MAX && edict_pays(bank, tier))
 			continue;
-		if (t && tier == prev_tier && edict_goes_on(prev_queue, edict_key(t))) {
+		if (t && tier == prev_tier && edict_goes_on(prev_queue, edict_key(prev, t))) {
 			edict_keep_running(prev, t, here, bank, active, prev_queue, now);
 			return;
 		}
@@ -294,6 +286,7 @@ void BPF_STRUCT_OPS(edict_running, struct task_struct *p)
 {
 	u64 now = scx_bpf_now(), active = READ_ONCE(edict_active);
 	u32 cpu = scx_bpf_task_cpu(p), llc = edict_llc_of(cpu), before = EDICT_TIERS_MAX;
+	struct edict_bank *bank = EDICT_BANK(active);
 	struct edict_cpu *here = edict_cpu_of(cpu);
 	struct edict_task *t = edict_task_of(p);
 
@@ -305,6 +298,11 @@ void BPF_STRUCT_OPS(edict_running, struct task_struct *p)
 	if (!t)
 		return;
 	edict_stray_served(t);
+	/* A number of another generation is not to be looked up in this one. */
+	if (t->active && t->active != active)
+		bank = NULL;
+	if (here && bank)
+		edict_pace(bank, here, cpu, t->resumes ? t->run_tier : t->tier);
 	if (t->resumes) {
 		edict_resumed(t, active, now);
 		t->resumes = 0;
@@ -322,7 +320,7 @@ void BPF_STRUCT_OPS(edict_running, struct task_struct *p)
 		edict_waited(t, active, t->tier, now);
 		/* The kernel also runs a task that was not queued, after changing it. */
 		t->queued_at = 0;
-		edict_run_begins(t, here, active, t->tier, llc, now);
+		edict_run_begins(t, here, bank, active, t->tier, llc, now);
 	}
 	edict_core_begins(active, cpu, before, now);
 }
@@ -350,6 +348,7 @@ void BPF_STRUCT_OPS(edict_stopping, struct task_struct *p, bool runnable)
 	if (!t)
 		return;
 	edict_charge(p, t, now);
+	edict_ledger_settle(t);
 	edict_left(t, now);
 	t->ran_at = 0;
 	/*
@@ -442,6 +441,7 @@ static int edict_keeper_fired(void *map, int *key, struct bpf_timer *timer)
 s32 BPF_STRUCT_OPS_SLEEPABLE(edict_init)
 {
 	struct edict_keeper *keeper;
+	struct edict_bank *bank;
 	u32 llc, queue, cpu, key = 0;
 	s32 error;
 
@@ -462,10 +462,12 @@ s32 BPF_STRUCT_OPS_SLEEPABLE(edict_init)
 		struct edict_cpu *here = edict_cpu_of(cpu);
 
 		if (here) {
-			here->random = edict_scatter(edict_seed + cpu);
 			here->tier = EDICT_TIERS_MAX;
+			here->asked = 0;
 		}
 	}
+	bank = EDICT_BANK(READ_ONCE(edict_active));
+	edict_sow(bank && bank->head.seed ? bank->head.seed : edict_seed);
 	keeper = bpf_map_lookup_elem(&edict_keepers, &key);
 	if (!keeper)
 		return -ESRCH;

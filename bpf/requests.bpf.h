@@ -10,6 +10,7 @@
 #define EDICT_REQUESTS_BPF_H
 
 #include "attributes.bpf.h"
+#include "pace.bpf.h"
 
 struct bpf_iter_task;
 extern int bpf_iter_task_new(struct bpf_iter_task *it, struct task_struct *task,
@@ -21,19 +22,19 @@ extern void bpf_iter_task_destroy(struct bpf_iter_task *it) __weak __ksym;
 SEC("syscall")
 int edict_commit(struct edict_commit *request)
 {
-	u32 tier, llc;
+	struct edict_bank *bank = EDICT_BANK(request->active);
+	u32 llc;
 
+	if (!bank)
+		return -EINVAL;
+	edict_ledger_prepare(request->active);
 	if (__sync_val_compare_and_swap(&edict_active, request->expected, request->active) !=
 	    request->expected)
 		return -EAGAIN;
 	WRITE_ONCE(edict_agent, bpf_get_current_pid_tgid() >> 32);
-	/* What a number learnt as another tier is not this tier's. */
-	bpf_for(tier, 0, EDICT_TIERS_MAX) {
-		if (request->renumbered & (1ULL << tier)) {
-			edict_tier_states[tier & (EDICT_TIERS_MAX - 1)].used_ns = 0;
-			edict_tier_states[tier & (EDICT_TIERS_MAX - 1)].debt_ns = 0;
-		}
-	}
+	edict_ledger_begin(request->active, request->expected, request->renumbered);
+	if (bank->head.seed)
+		edict_sow(bank->head.seed);
 	/* Whatever the last generation queued where this one has no queue. */
 	bpf_for(llc, 0, edict_nr_llcs)
 		__sync_fetch_and_or(&edict_llcs[llc & (EDICT_LLCS_MAX - 1)].orphans,
@@ -206,6 +207,7 @@ int edict_inspect(struct edict_inspect *request)
 	request->rule = (u32)verdict >> 8;
 	request->tier = (u32)verdict & 0xff;
 	request->policy = p->policy;
+	request->perf = edict_perf_of(scx_bpf_task_cpu(p));
 	request->facts = *facts;
 	bpf_task_release(p);
 	return 0;

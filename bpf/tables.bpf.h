@@ -220,6 +220,12 @@ struct edict_task {
 	u32 counted; /* one more than the queue whose `weight` it is part of; 0: none */
 	u32 weight;  /* and how much of it */
 	u32 stray;   /* one more than the queue whose `strays` it is one of; 0: none */
+
+	/* What the run is charged with, of the policy under which it began. */
+	u64 ahead_ns;	    /* on the pass of its tier, and not used yet */
+	u64 budget_most;    /* how far ahead of now it may bring the arrival time */
+	u32 stride_tickets; /* 0: the tiers do not take turns by stride */
+	u32 budget_ppm;	    /* 0: its tier has no budget */
 };
 
 struct {
@@ -240,6 +246,8 @@ struct edict_cpu {
 	u32 spared; /* what it runs is held back by no tier beside it, and holds back none */
 	u64 alone_since;  /* when its core became its exclusive tier's */
 	u64 shared_until; /* until then a draw gave its core to other tiers */
+	u32 asked; /* one more than the performance level asked for; 0: never asked */
+	u32 spare; /* bit t: tier t was drawn beyond its budget, since nobody else waited */
 } __attribute__((aligned(64)));
 
 struct {
@@ -324,7 +332,9 @@ struct {
 struct edict_tier_state {
 	u64 used_ns;  /* what a drawn task of this tier uses, on average */
 	s64 debt_ns;  /* time taken without a draw, to be paid with later wins */
-	u64 pad[6];
+	u64 pass;     /* time taken by all of its tickets, where it takes turns by stride */
+	u64 arrival;  /* until when what it took lasts it, where it has a budget */
+	u64 pad[4];
 } __attribute__((aligned(64)));
 
 struct edict_tier_state edict_tier_states[EDICT_TIERS_MAX];
@@ -371,6 +381,15 @@ struct edict_llc edict_llcs[EDICT_LLCS_MAX];
 
 /* Whose queues the keeper looks through next, also those that are not in use. */
 u32 edict_next_llc;
+
+/* The least pass of those that were compared last; it only goes forward. */
+u64 edict_pass_clock;
+
+/* How far behind it a pass may be, under the policy of each bank. */
+u64 edict_pass_bounds[2];
+
+/* CPUs that are there; 0: not counted yet. */
+u32 edict_cpus_online;
 
 /* {generation << 1 | bank}: read once by each callback, and passed down. */
 u64 edict_active;

@@ -21,8 +21,9 @@
  * (max_wait) goes before a cache, so what is due waits in one queue for all.
  *
  * Within a tier tasks run by virtual time, weighted by nice exactly as the
- * kernel's own scheduler weighs it, or in the order of their arrival. A task
- * that slept is at most one slice behind its queue's clock. Each queue has a
+ * kernel's own scheduler weighs it, in the order of their arrival, or by a
+ * lottery that nice weighs: each draws its position when it is queued, and the
+ * clock of the queue is the position of its last winner. A task that slept is at most one slice behind its queue's clock. Each queue has a
  * clock of its own: under a cache that is slower, or has more to do, virtual
  * time goes slower, and what comes from there keeps its distance to the clock,
  * not its time.
@@ -33,7 +34,7 @@
 #ifndef EDICT_TIERS_BPF_H
 #define EDICT_TIERS_BPF_H
 
-#include "attributes.bpf.h"
+#include "ledger.bpf.h"
 
 enum {
 	EDICT_USED_SHIFT = 5,
@@ -43,34 +44,9 @@ enum {
 /* SCHED_IDLE of include/uapi/linux/sched.h, which BTF does not have. */
 #define EDICT_SCHED_IDLE 5
 
-#define EDICT_DEBT_MAX_NS 1000000000LL
-#define EDICT_SLICE_DEFAULT_NS 20000000ULL
-
 static __always_inline struct edict_cpu *edict_cpu_of(u32 cpu)
 {
 	return bpf_map_lookup_elem(&edict_cpus, &cpu);
-}
-
-/*
- * A tier as an index. The compiler knows of global functions what the verifier
- * does not, and would leave the mask out.
- */
-static __always_inline u32 edict_index(u32 tier)
-{
-	__sink(tier);
-	return tier & (EDICT_TIERS_MAX - 1);
-}
-
-static __always_inline struct edict_tier_state *edict_tier_state_of(u32 tier)
-{
-	return &edict_tier_states[edict_index(tier)];
-}
-
-static __always_inline u64 edict_slice_of(const struct edict_bank *bank, u32 tier)
-{
-	u64 slice = bank->head.tier[edict_index(tier)].slice_ns;
-
-	return slice ? slice : EDICT_SLICE_DEFAULT_NS;
 }
 
 /* Longest that anything waits, promise or not: far from the kernel's watchdog. */
@@ -138,6 +114,11 @@ static __always_inline void edict_rebase(struct edict_task *t, u32 queue, u64 sl
 {
 	u64 clock = READ_ONCE(edict_queue_state_of(queue)->clock);
 
+	if (EDICT_QUEUE_ORDER(queue) == EDICT_ORDER_LOTTERY) {
+		/* It has no past: see edict_key(). */
+		t->clock = queue;
+		return;
+	}
 	if (t->clock != queue) {
 		s64 ahead = (s64)(t->vtime - READ_ONCE(edict_queue_state_of(t->clock)->clock));
 
@@ -150,16 +131,28 @@ static __always_inline void edict_rebase(struct edict_task *t, u32 queue, u64 sl
 		t->vtime = clock - slice;
 }
 
-/* The position of a task in the queue whose clock it is read against. */
-static __always_inline u64 edict_key(const struct edict_task *t)
-{
-	return t->vtime;
-}
-
 /* What the arithmetic of weights takes for a task's priority. */
 static __always_inline s32 edict_prio_of(const struct task_struct *p)
 {
 	return p->policy == EDICT_SCHED_IDLE ? EDICT_PRIO_IDLE : p->static_prio;
+}
+
+/*
+ * The position of a task in the queue whose clock it is read against. In a
+ * lottery it is drawn here, again each time that it competes: what is left of
+ * an exponential variable is distributed like a new one.
+ */
+static __always_inline u64 edict_key(const struct task_struct *p, struct edict_task *t)
+{
+	struct edict_cpu *here;
+
+	if (EDICT_QUEUE_ORDER(t->clock) != EDICT_ORDER_LOTTERY)
+		return t->vtime;
+	here = edict_cpu_of(bpf_get_smp_processor_id());
+	t->vtime = READ_ONCE(edict_queue_state_of(t->clock)->clock);
+	if (here)
+		t->vtime += edict_race(edict_random(&here->random), edict_prio_of(p));
+	return t->vtime;
 }
 
 /* Makes the task part of the weight of a queue, and of no other. */
@@ -197,7 +190,9 @@ static __always_inline void edict_charge(struct task_struct *p, struct edict_tas
 	t->ran_at = now;
 	t->run_ns += used;
 	t->burst_ns += used;
-	t->vtime += edict_virtual(used, edict_prio_of(p));
+	if (EDICT_QUEUE_ORDER(t->clock) != EDICT_ORDER_LOTTERY)
+		t->vtime += edict_virtual(used, edict_prio_of(p));
+	edict_ledger_charge(t, used, now);
 	counters = edict_count_in(t->run_bank);
 	if (counters)
 		counters->tier[edict_index(t->run_tier)].runtime_ns += used;
@@ -209,9 +204,10 @@ static __always_inline void edict_run_ended(struct edict_task *t)
 	struct edict_tier_state *tier = edict_tier_state_of(t->run_tier);
 	s64 debt;
 
+	edict_ledger_settle(t);
 	if (t->how == EDICT_HOW_DRAWN) {
 		tier->used_ns = edict_average(tier->used_ns, t->run_ns, EDICT_USED_SHIFT);
-	} else if (t->how != EDICT_HOW_DIRECT) {
+	} else if (t->how != EDICT_HOW_DIRECT && !t->stride_tickets) {
 		debt = tier->debt_ns + t->run_ns;
 		tier->debt_ns = debt > EDICT_DEBT_MAX_NS ? EDICT_DEBT_MAX_NS : debt;
 	}
@@ -220,8 +216,10 @@ static __always_inline void edict_run_ended(struct edict_task *t)
 	t->how = EDICT_HOW_DIRECT;
 }
 
+/* `bank` is that of `active`, or none if it may be another policy's by now. */
 static __always_inline void edict_run_begins(struct edict_task *t, struct edict_cpu *cpu,
-					     u64 active, u32 tier, u32 llc, u64 now)
+					     const struct edict_bank *bank, u64 active, u32 tier,
+					     u32 llc, u64 now)
 {
 	struct edict_queue_state *queue = edict_queue_state_of(t->clock);
 	struct edict_tier_counters *c;
@@ -233,8 +231,11 @@ static __always_inline void edict_run_begins(struct edict_task *t, struct edict_
 	t->ran_at = now;
 	t->run_tier = tier;
 	t->run_bank = EDICT_BANK_INDEX(active);
-	if (EDICT_QUEUE_TIER(t->clock) == tier && edict_before(READ_ONCE(queue->clock), t->vtime))
+	/* A race is where its last winner was; what ran otherwise has won nothing. */
+	if (EDICT_QUEUE_TIER(t->clock) == tier && edict_before(READ_ONCE(queue->clock), t->vtime) &&
+	    (t->how == EDICT_HOW_DRAWN || EDICT_QUEUE_ORDER(t->clock) != EDICT_ORDER_LOTTERY))
 		WRITE_ONCE(queue->clock, t->vtime);
+	edict_ledger_open(t, cpu, bank, tier, now);
 	if (cpu) {
 		cpu->tier = tier;
 		cpu->how = t->how;
@@ -330,6 +331,25 @@ __noinline int edict_serve_orphans(u64 active, u32 llc)
 			return 1;
 	}
 	return 0;
+}
+
+/* Notes which kinds of decisions are taken, for tests. */
+static __always_inline void edict_audit_decision(struct edict_task *t, u64 active, u64 slice)
+{
+	struct edict_decision key = {};
+	u64 one = 1, *count;
+
+	if (!edict_audit)
+		return;
+	key.slice_ns = slice;
+	key.generation_parity = EDICT_GENERATION(active) & 1;
+	key.rule = t->rule;
+	key.tier = t->tier;
+	count = bpf_map_lookup_elem(&edict_decisions, &key);
+	if (count)
+		__sync_fetch_and_add(count, 1);
+	else
+		bpf_map_update_elem(&edict_decisions, &key, &one, BPF_NOEXIST);
 }
 
 #endif /* EDICT_TIERS_BPF_H */

@@ -22,6 +22,8 @@ mod attach;
 mod attributes;
 #[path = "live/domains.rs"]
 mod domains;
+#[path = "live/draws.rs"]
+mod draws;
 #[path = "live/every.rs"]
 mod every;
 #[path = "live/generations.rs"]

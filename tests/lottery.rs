@@ -1,29 +1,23 @@
 //! The arithmetic of `bpf/lottery.bpf.h`, on the host.
 #![cfg(feature = "live")]
 #![allow(
-    unsafe_code,
     clippy::indexing_slicing,
-    reason = "functions of another language; a test stops at the first surprise"
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
 )]
 
-#[link(name = "edict_lottery", kind = "static")]
-unsafe extern "C" {
-    fn edict_host_random(state: *mut u64) -> u64;
-    fn edict_host_scatter(seed: u64) -> u64;
-    fn edict_host_weight(tickets: u32, used_ns: u64) -> u64;
-    fn edict_host_average(average: u64, sample: u64, shift: u32) -> u64;
-    fn edict_host_virtual(used_ns: u64, static_prio: i32) -> u64;
-}
+#[path = "lottery/budget.rs"]
+mod budget;
+#[path = "lottery/host.rs"]
+mod host;
+#[path = "lottery/race.rs"]
+mod race;
+#[path = "lottery/stride.rs"]
+mod stride;
 
-fn weight(tickets: u32, used_ns: u64) -> u64 {
-    // SAFETY: plain arithmetic on two numbers.
-    unsafe { edict_host_weight(tickets, used_ns) }
-}
-
-fn elapsed(used_ns: u64, static_prio: i32) -> u64 {
-    // SAFETY: plain arithmetic on two numbers.
-    unsafe { edict_host_virtual(used_ns, static_prio) }
-}
+use host::{Random, average, chi_square, elapsed, once_in_ten_thousand, scatter, sequence, weight};
 
 /// Draws as `edict_draw` does, and returns each tier's share of the time when a
 /// win uses `used` nanoseconds.
@@ -34,12 +28,10 @@ fn shares(tickets: &[u32], used: &[u64], draws: u32, seed: u64) -> Vec<f64> {
         .map(|(tickets, used)| weight(*tickets, *used))
         .collect();
     let sum: u64 = weights.iter().sum();
-    // SAFETY: the state is a number of ours.
-    let mut state = unsafe { edict_host_scatter(seed) };
+    let mut random = Random::of(seed, 0);
     let mut time = vec![0_u64; weights.len()];
     for _ in 0..draws {
-        // SAFETY: `state` outlives the call, which keeps nothing.
-        let mut ticket = unsafe { edict_host_random(&raw mut state) } % sum;
+        let mut ticket = random.below(sum);
         for (index, weight) in weights.iter().enumerate() {
             if ticket < *weight {
                 time[index] += used[index];
@@ -78,16 +70,12 @@ fn draws_pass_a_chi_square_test() {
     let draws = 200_000;
     for seed in 1..9 {
         let shares = shares(&tickets, &[1_000_000; 7], draws, seed);
-        let chi: f64 = shares
+        let wins: Vec<u64> = shares
             .iter()
-            .zip(tickets)
-            .map(|(got, tickets)| {
-                let due = f64::from(tickets) / 635.0 * f64::from(draws);
-                (got * f64::from(draws) - due).powi(2) / due
-            })
-            .sum();
-        // Six degrees of freedom: 27.9 is exceeded once in ten thousand.
-        assert!(chi < 27.9, "{chi} with seed {seed}");
+            .map(|share| (share * f64::from(draws)).round() as u64)
+            .collect();
+        let chi = chi_square(&wins, &tickets.map(f64::from));
+        assert!(chi < once_in_ten_thousand(6), "{chi} with seed {seed}");
     }
 }
 
@@ -113,10 +101,7 @@ fn weights_never_vanish_and_never_overflow_together() {
 
 #[test]
 fn an_average_moves_towards_its_samples_and_stays_above_zero() {
-    let average = |average, sample| {
-        // SAFETY: plain arithmetic on three numbers.
-        unsafe { edict_host_average(average, sample, 3) }
-    };
+    let average = |before, sample| average(before, sample, 3);
     assert_eq!(average(0, 800), 800, "the first sample assigns");
     assert_eq!(average(800, 1600), 900);
     assert_eq!(average(800, 0), 700);
@@ -124,5 +109,39 @@ fn an_average_moves_towards_its_samples_and_stays_above_zero() {
     for _ in 0..1_000 {
         value = average(value, 0);
         assert!(value > 0);
+    }
+}
+
+/// The same seed is the same draws, on every CPU others; a seed that is one
+/// more is not the sequence of the next CPU.
+#[test]
+fn a_seed_is_a_sequence_for_each_cpu() {
+    let draws = |seed, cpu| {
+        let mut random = Random::of(seed, cpu);
+        (0..64).map(|_| random.next()).collect::<Vec<u64>>()
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    for seed in [1, 2, 3, 42, u64::MAX >> 1, u64::MAX] {
+        for cpu in 0..64 {
+            let sequence = draws(seed, cpu);
+            assert_eq!(sequence, draws(seed, cpu));
+            assert!(seen.insert(sequence), "seed {seed}, CPU {cpu}");
+        }
+    }
+    assert_ne!(sequence(0, 0), 0);
+    // As it was first written down: what a seed means is not to change.
+    assert_eq!(sequence(42, 1), 0xfa4f_9455_99f9_054a);
+    assert_eq!(scatter(0), 0xe220_a839_7b1d_cdaf);
+}
+
+/// Jain's index of what equal tasks won: 1 is equal, 1/n is one for all.
+#[test]
+fn equal_tickets_are_equal_turns() {
+    for seed in 1..9 {
+        let shares = shares(&[100; 8], &[3_000_000; 8], 40_000, seed);
+        let sum: f64 = shares.iter().sum();
+        let squares: f64 = shares.iter().map(|share| share * share).sum();
+        let index = sum * sum / (8.0 * squares);
+        assert!(index > 0.999, "{index}");
     }
 }

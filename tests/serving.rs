@@ -68,6 +68,7 @@ fn why_tells_the_story_of_one_task() {
     assert_eq!(why["trace"][0]["rule"], "edge");
     assert_eq!(why["trace"][0]["matched"], true);
     assert_eq!(why["agrees"], true);
+    assert_eq!(why["perf"], 1024);
     let text = served.edict(&["why", "100"]).done();
     assert!(text.contains("nginx (100) is in tier critical"), "{text}");
     assert!(text.contains("edge:  when comm == \"nginx\""), "{text}");

@@ -310,6 +310,7 @@ impl<S: Scheduler> InForce<S> {
                 .collect(),
             cached,
             agrees,
+            perf: seen.perf,
         }
     }
 

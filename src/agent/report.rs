@@ -261,6 +261,8 @@ pub struct Why {
     pub cached: Option<Cached>,
     /// Whether both are the same; null if the kernel has not decided yet.
     pub agrees: Option<bool>,
+    /// The performance level that its CPU is asked for, of 1024.
+    pub perf: u32,
 }
 
 /// One rule that was tried.

@@ -184,6 +184,7 @@ mod with {
                     generation: 3,
                 }),
                 agrees: Some(true),
+                perf: 1024,
             }
         }
 

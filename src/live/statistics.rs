@@ -127,6 +127,8 @@ pub struct Inspection {
     pub rule: RuleId,
     /// The generation that this is said of.
     pub generation: u64,
+    /// The performance level that its CPU is asked for, of 1024.
+    pub perf: u32,
     /// Who schedules it: `ext` is this object, `rt` and `deadline` the kernel.
     pub class: &'static str,
 }
@@ -191,6 +193,7 @@ impl Inspection {
             rule: RuleId(word32(bytes, 24) as u16),
             tier: TierId(word32(bytes, 28) as u8),
             generation: Active::from_word(word64(bytes, 8)).generation,
+            perf: word32(bytes, 36),
             class: match word32(bytes, 32) {
                 1 | 2 => "rt",
                 6 => "deadline",

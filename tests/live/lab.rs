@@ -116,7 +116,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts a worker: `spin`, `sleep` or `naps PERIOD_US BUSY_US`.
+    /// Starts a worker: `spin`, `sleep`, `naps PERIOD_US BUSY_US`, `yields BUSY_US`
+    /// or `breeds BUSY_US`, whose children do the work.
     pub fn start(name: &str, does: &str) -> Self {
         Self::start_from(&std::env::current_exe().unwrap(), name, does)
     }
@@ -155,6 +156,17 @@ impl Worker {
         cpu_time(self.pid)
     }
 
+    /// CPU time used so far, that of its children that have ended included.
+    pub fn cpu_time_of_all(&self) -> Duration {
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        let (_, rest) = text.rsplit_once(')').unwrap_or_default();
+        let fields = rest.split_whitespace().skip(11).take(4);
+        // In hundredths of a second, whatever the kernel's own clock is.
+        fields
+            .map(|ticks| Duration::from_millis(10 * ticks.parse().unwrap_or(0)))
+            .sum()
+    }
+
     pub fn nice(&self, nice: i32) {
         // SAFETY: no pointer is passed.
         assert_eq!(0, unsafe { libc_setpriority(0, self.pid, nice) });
@@ -190,6 +202,12 @@ unsafe extern "C" {
     fn libc_prctl(option: i32, argument: *const std::ffi::c_char) -> i32;
     #[link_name = "fork"]
     fn libc_fork() -> i32;
+    #[link_name = "waitpid"]
+    fn libc_waitpid(pid: i32, status: *mut i32, options: i32) -> i32;
+    #[link_name = "_exit"]
+    fn libc_exit(status: i32) -> !;
+    #[link_name = "sched_yield"]
+    fn libc_sched_yield() -> i32;
     #[link_name = "setresuid"]
     fn libc_setresuid(real: u32, effective: u32, saved: u32) -> i32;
     #[link_name = "setresgid"]
@@ -207,6 +225,15 @@ pub fn pin(pid: u32, cpu: u32) {
 /// Allows a task the CPUs of a mask.
 pub fn pin_to(pid: u32, cpus: u64) {
     let mask = [cpus, 0];
+    // SAFETY: the mask is 16 bytes long and outlives the call.
+    assert_eq!(0, unsafe {
+        libc_sched_setaffinity(pid as i32, 16, mask.as_ptr())
+    });
+}
+
+/// Lets it run everywhere again.
+pub fn unpin(pid: u32) {
+    let mask = [u64::MAX; 2];
     // SAFETY: the mask is 16 bytes long and outlives the call.
     assert_eq!(0, unsafe {
         libc_sched_setaffinity(pid as i32, 16, mask.as_ptr())
@@ -346,12 +373,32 @@ extern "C" fn worker() {
                 std::thread::sleep(Duration::from_micros(period));
                 spin(Duration::from_micros(busy));
             }
+            "yields" => {
+                spin(Duration::from_micros(period));
+                // SAFETY: it takes nothing.
+                unsafe { libc_sched_yield() };
+            }
+            "breeds" => breed(Duration::from_micros(period)),
             _ => std::thread::sleep(Duration::from_millis(1)),
         }
         for order in orders.lock().unwrap().drain(..) {
             obey(&order);
         }
     }
+}
+
+/// Lets a child do the work, and waits for it.
+fn breed(time: Duration) {
+    // SAFETY: the other thread only reads orders; the child spins and ends,
+    // without running what the process would at its end.
+    let child = unsafe { libc_fork() };
+    if child == 0 {
+        spin(time);
+        // SAFETY: it takes a number and does not return.
+        unsafe { libc_exit(0) };
+    }
+    // SAFETY: a null pointer asks for no status.
+    unsafe { libc_waitpid(child, std::ptr::null_mut(), 0) };
 }
 
 fn spin(time: Duration) {

@@ -106,6 +106,7 @@ impl Scheduler for Pretend {
             tier: TierId(0),
             rule: RuleId(0),
             generation: self.generation,
+            perf: 1024,
             class,
         };
         Ok(match pid {
