@@ -379,7 +379,13 @@ fn vm_a_cpu_that_goes_attaches_again_and_an_ejection_ends_it() {
         );
         assert!(line.contains("by rule `"), "{line}");
         assert!(lab.log().contains("what to do: "), "{}", lab.log());
-        assert!(lab.log().contains("what the scheduler looked like"));
+        // Tiers and queues, as `ops.dump` prints them.
+        let log = lab.log();
+        let looked = log.split("what the scheduler looked like").nth(1);
+        let looked = looked.unwrap_or_default();
+        for part in ["edict: generation ", "tier 2: ", "cache 0: queued "] {
+            assert!(looked.contains(part), "{part}: {log}");
+        }
         assert_eq!(lab.wait_exit(), Some(4));
         lab.restart();
     }
