@@ -39,10 +39,10 @@ mod live {
         Ok(())
     }
 
-    /// `libedict_classify.a` and `libedict_lottery.a`: only tests refer to them,
-    /// so they are not part of the binary.
+    /// `libedict_classify.a` and so on: only tests refer to them, so they are not
+    /// part of the binary.
     fn native() {
-        for name in ["classify", "lottery"] {
+        for name in ["classify", "lottery", "balance"] {
             cc::Build::new()
                 .file(Path::new("tests/native").join(name).with_extension("c"))
                 .include("bpf")

@@ -419,6 +419,76 @@ struct edict_listed {
 	u8 comm[EDICT_COMM_LEN];
 };
 
+/*
+ * The rounds of balancing. edict_look tells the loads; edict_consider which
+ * tasks could move from one domain to another, after it has written down in
+ * each what a model is asked with; edict_migrate moves those that were chosen.
+ */
+enum edict_balancing {
+	EDICT_CANDIDATES = 64,
+};
+
+/* What tasks move between: the CPUs of a cache, or the caches of a node. */
+enum edict_domain {
+	EDICT_DOMAIN_CPU = 0,
+	EDICT_DOMAIN_LLC = 1,
+};
+
+enum edict_cpu_flags {
+	EDICT_CPU_ONLINE = 1,
+	EDICT_CPU_IDLE = 2,
+};
+
+struct edict_cpu_load {
+	u64 load; /* tasks of nice 0, 16 bits of fraction */
+	u32 tasks;
+	u32 llc;
+	u32 node;
+	u32 flags; /* enum edict_cpu_flags */
+};
+
+struct edict_look {
+	u64 at;
+	struct edict_cpu_load cpu[EDICT_CPUS_MAX];
+};
+
+/*
+ * What is known of a move before it is made, the same in the storage of each
+ * task. Loads have 16 bits of fraction: each domain's part of the loads of both.
+ */
+struct edict_features {
+	u64 src_dom_load;
+	u64 dst_dom_load;
+	s32 cpu_idle;	  /* idle CPUs of the machine */
+	s32 cpu_not_idle; /* the others */
+	s32 cpu;	  /* that the task ran on last */
+	u32 round;	  /* in which it was considered last; 0: never */
+};
+
+struct edict_candidate {
+	u32 pid;
+	u32 weight; /* 1024 for nice 0 */
+	u32 cpu;    /* of the destination, that the task may use */
+	u32 pad;
+	struct edict_features features;
+};
+
+struct edict_moves {
+	u64 src_load; /* for each CPU, 16 bits of fraction */
+	u64 dst_load;
+	u32 round;
+	u32 domain; /* enum edict_domain */
+	u32 src;
+	u32 dst;
+	u32 dst_cpu; /* the idlest of the destination */
+	s32 cpu_idle;
+	s32 cpu_not_idle;
+	u32 hot;   /* told: left out, for they ran a moment ago */
+	u32 count; /* told: candidates */
+	u32 moved; /* told: of the chosen ones, those that were still there */
+	struct edict_candidate candidate[EDICT_CANDIDATES];
+};
+
 /* With `edict_audit` set: one key per kind of decision taken. */
 struct edict_decision {
 	u64 slice_ns;
@@ -439,5 +509,9 @@ _Static_assert(sizeof(struct edict_siblings) == 32, "siblings");
 _Static_assert(sizeof(struct edict_confine_request) == 8, "bank to confine");
 _Static_assert(sizeof(struct edict_listed) == 24 + 8 * 4 + 16, "line of a list");
 _Static_assert(sizeof(struct edict_inspect) == 40 + 440, "inspection");
+_Static_assert(sizeof(struct edict_cpu_load) == 24, "load of a CPU");
+_Static_assert(sizeof(struct edict_features) == 32, "features of a move");
+_Static_assert(sizeof(struct edict_candidate) == 48, "candidate");
+_Static_assert(sizeof(struct edict_moves) == 56 + 64 * 48, "moves");
 
 #endif /* EDICT_INTF_H */

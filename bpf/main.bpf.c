@@ -30,6 +30,7 @@
  *   keeper.bpf.h      the promise of max_wait
  *   pace.bpf.h        performance levels
  *   lottery.bpf.h     their arithmetic
+ *   loads.bpf.h       loads and moves; balance.bpf.h has their arithmetic
  *   requests.bpf.h    what the agent asks
  *   listing.bpf.h     all tasks, for lists
  *   tables.bpf.h      every map
@@ -45,17 +46,12 @@
 #include "pace.bpf.h"
 #include "keeper.bpf.h"
 #include "listing.bpf.h"
+#include "loads.bpf.h"
 #include "requests.bpf.h"
 
 char _license[] SEC("license") = "GPL";
 
 UEI_DEFINE(uei);
-
-/* Threads of the kernel bound to a CPU serve that CPU: nothing may hold them up. */
-static __always_inline bool edict_bound_kthread(const struct task_struct *p)
-{
-	return (p->flags & PF_KTHREAD) && p->nr_cpus_allowed == 1;
-}
 
 s32 BPF_STRUCT_OPS(edict_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
 {
@@ -277,9 +273,13 @@ void BPF_STRUCT_OPS(edict_update_idle, s32 cpu, bool idle)
 void BPF_STRUCT_OPS(edict_runnable, struct task_struct *p, u64 enq_flags)
 {
 	struct edict_task *t = edict_task_of(p);
+	u64 now = scx_bpf_now();
 
-	if (t && (enq_flags & SCX_ENQ_WAKEUP))
-		edict_woke(t, scx_bpf_now());
+	if (!t)
+		return;
+	edict_load_begins(p, t, now);
+	if (enq_flags & SCX_ENQ_WAKEUP)
+		edict_woke(t, now);
 }
 
 void BPF_STRUCT_OPS(edict_running, struct task_struct *p)
@@ -298,6 +298,7 @@ void BPF_STRUCT_OPS(edict_running, struct task_struct *p)
 	if (!t)
 		return;
 	edict_stray_served(t);
+	edict_load_follows(t, cpu, now);
 	/* A number of another generation is not to be looked up in this one. */
 	if (t->active && t->active != active)
 		bank = NULL;
@@ -380,14 +381,16 @@ void BPF_STRUCT_OPS(edict_cpu_release, s32 cpu, struct scx_cpu_release_args *arg
 void BPF_STRUCT_OPS(edict_quiescent, struct task_struct *p, u64 deq_flags)
 {
 	struct edict_task *t = edict_task_of(p);
+	u64 now = scx_bpf_now();
 
 	if (!t)
 		return;
 	edict_counts_nowhere(t);
 	edict_stray_served(t);
+	edict_load_ends(t, now);
 	if (deq_flags & SCX_DEQ_SLEEP) {
 		edict_burst_ended(t);
-		t->slept_at = scx_bpf_now();
+		t->slept_at = now;
 	}
 }
 

@@ -24,6 +24,7 @@
 #define EDICT_TABLES_BPF_H
 
 #include "intf.h"
+#include "balance.bpf.h"
 
 /* Two compiled policies: the one in force and the one being prepared. */
 struct {
@@ -226,6 +227,11 @@ struct edict_task {
 	u64 budget_most;    /* how far ahead of now it may bring the arrival time */
 	u32 stride_tickets; /* 0: the tiers do not take turns by stride */
 	u32 budget_ppm;	    /* 0: its tier has no budget */
+	/* Load: EDICT_LOAD_OF the CPU that it is part of; 0: none. */
+	u64 load;
+	u32 go_round; /* the round whose moves it was chosen for; 0: none */
+	u32 go_cpu;   /* and where to */
+	struct edict_features features;
 };
 
 struct {
@@ -256,6 +262,37 @@ struct {
 	__type(key, u32);
 	__type(value, struct edict_cpu);
 } edict_cpus SEC(".maps");
+
+/* What is runnable on each CPU, now and on average. */
+struct edict_load {
+	struct bpf_spin_lock lock;
+	s32 tasks;
+	struct edict_mean mean;
+	u64 pad[3];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1024);
+	__type(key, u32);
+	__type(value, struct edict_load);
+} edict_loads SEC(".maps");
+
+/* The answer of the request that looks at the loads. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct edict_look);
+} edict_looks SEC(".maps");
+
+/* What the requests about moves are given, and what they tell. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct edict_moves);
+} edict_moves SEC(".maps");
 
 /* Counters of each bank, for each CPU; zeroed when the bank is prepared. */
 struct {
@@ -405,6 +442,9 @@ u64 edict_epoch;
 
 /* Raised when a row of the machine as a whole has changed. */
 u64 edict_system_epoch;
+
+/* Whether a task has been runnable since the object is there. */
+u32 edict_loads_kept;
 
 /* Bounds that must not be constants: the verifier would count them down. */
 u32 edict_scan_max = 4096;

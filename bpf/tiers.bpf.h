@@ -131,6 +131,12 @@ static __always_inline void edict_rebase(struct edict_task *t, u32 queue, u64 sl
 		t->vtime = clock - slice;
 }
 
+/* Threads of the kernel bound to a CPU serve that CPU: nothing may hold them up. */
+static __always_inline bool edict_bound_kthread(const struct task_struct *p)
+{
+	return (p->flags & PF_KTHREAD) && p->nr_cpus_allowed == 1;
+}
+
 /* What the arithmetic of weights takes for a task's priority. */
 static __always_inline s32 edict_prio_of(const struct task_struct *p)
 {

@@ -20,6 +20,8 @@ mod lab;
 mod attach;
 #[path = "live/attributes.rs"]
 mod attributes;
+#[path = "live/balance.rs"]
+mod balance;
 #[path = "live/domains.rs"]
 mod domains;
 #[path = "live/draws.rs"]

@@ -54,6 +54,50 @@ fn status_has_the_promised_shape() {
 }
 
 #[test]
+fn tasks_are_moved_by_the_rules_of_the_policy_in_force() {
+    let served = Served::start();
+    let status = served.json(&["status"], 0);
+    assert_eq!(
+        status["balance"],
+        json!(null),
+        "the policy has no such block"
+    );
+
+    let rule = "when imbalance > 50%\n    for 60ms -> migrate within node";
+    let with = |rule: &str| format!("{}balance {{\n  {rule}\n}}\n", policy(800));
+    served.write("policy.edict", &with(rule));
+    let status = served.wait("the moves", |status| status["balance"]["moved"] == 2);
+    let balance = &status["balance"];
+    assert_eq!(balance["vetoed"], 0);
+    assert!(balance["rounds"].as_u64().unwrap() >= 5, "{balance}");
+    // Five and one, then four and two: the candidates and one that is hot each.
+    assert_eq!(balance["considered"], 5 + 4);
+    assert_eq!(balance["hot"], 2);
+    let rule = &balance["rules"][0];
+    assert_eq!(
+        rule["rule"],
+        "when imbalance > 50% for 60ms -> migrate within node"
+    );
+    assert_eq!((&rule["within"], &rule["due"]), (&json!("node"), &json!(2)));
+    let status = served.wait("balance", |status| {
+        status["balance"]["rules"][0]["imbalance"] == 0.0
+    });
+    assert_eq!(status["balance"]["moved"], 2, "three and three");
+    let text = served.edict(&["status"]).done();
+    assert!(text.contains("2 moved"), "{text}");
+
+    // Another policy begins anew.
+    served.write(
+        "policy.edict",
+        &with("when imbalance > 50% for 1s -> migrate within llc"),
+    );
+    let status = served.wait("the other policy", |status| {
+        status["balance"]["rules"][0]["within"] == "llc"
+    });
+    assert_eq!(status["balance"]["moved"], 0);
+}
+
+#[test]
 fn why_tells_the_story_of_one_task() {
     let served = Served::start();
     let why = served.json(&["why", "100"], 0);
@@ -162,8 +206,8 @@ fn reload_answers_with_the_outcome() {
 #[test]
 fn what_this_version_cannot_carry_out_changes_nothing() {
     let served = Served::start();
-    let balance = "balance { when imbalance > 15% for 40ms -> migrate within llc }\n";
-    served.write("policy.edict", &format!("{}{balance}", policy(20)));
+    let learn = "learn { key = comm }\n";
+    served.write("policy.edict", &format!("{}{learn}", policy(20)));
     let out = served.edict(&["reload"]);
     assert_eq!(out.code, 3, "{}", out.stderr);
     assert!(

@@ -13,6 +13,7 @@ use super::refusals::needs_restart;
 use super::report::{
     Cached, RuleStatus, Status, Step, TaskLine, Tasks, TierStatus, Why, set_shares,
 };
+use super::rounds::Rounds;
 use super::scheduler::Scheduler;
 use crate::check::{ATTRIBUTES, Between, RuleId, TierId};
 use crate::diag::{Diagnostic, Files};
@@ -41,6 +42,7 @@ pub(super) struct InForce<S> {
     allow_restart: bool,
     /// Why nothing is attached any more, after a restart that failed.
     lost: Option<Box<Diagnostic>>,
+    rounds: Rounds,
 }
 
 /// What is ready to be put in force.
@@ -59,9 +61,11 @@ impl<S: Scheduler> InForce<S> {
         allow_restart: bool,
     ) -> Self {
         let now = Instant::now();
+        let rounds = Rounds::new(&active.policy);
         Self {
             scheduler,
             active,
+            rounds,
             before: None,
             generation,
             attached: now,
@@ -89,6 +93,16 @@ impl<S: Scheduler> InForce<S> {
             changed_files(&before.files, &self.active.files),
             changes::between(&before.policy, &self.active.policy)
         )
+    }
+
+    /// When the next round of balancing is due, if there are any.
+    pub(super) fn next_round(&self) -> Option<Instant> {
+        self.rounds.next()
+    }
+
+    /// Does it, if it is due.
+    pub(super) fn round(&mut self) {
+        self.rounds.run(&mut self.scheduler);
     }
 
     pub(super) fn into_scheduler(self) -> S {
@@ -163,6 +177,7 @@ impl<S: Scheduler> InForce<S> {
             unmatched: statistics.unmatched,
             events_lost: statistics.events_lost,
             interval: None,
+            balance: self.rounds.status(&self.active),
         }
     }
 
@@ -361,6 +376,7 @@ impl<S: Scheduler> Engine for InForce<S> {
             }
         };
         self.committed = Instant::now();
+        self.rounds = Rounds::new(&built.policy);
         self.before = Some(std::mem::replace(&mut self.active, built));
         Ok(())
     }

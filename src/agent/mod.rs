@@ -25,6 +25,7 @@ mod pack;
 pub mod protocol;
 pub mod refusals;
 pub mod report;
+mod rounds;
 mod scheduler;
 mod signals;
 pub mod socket;

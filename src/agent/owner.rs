@@ -147,7 +147,8 @@ impl<S: Scheduler> Agent<S> {
         let mut tick = Instant::now();
         let mut stats = self.settings.stats.map(|every| Instant::now() + every);
         loop {
-            let until = [Some(tick), stats, self.reload.deadline()]
+            let round = self.in_force.next_round();
+            let until = [Some(tick), stats, self.reload.deadline(), round]
                 .into_iter()
                 .flatten()
                 .min()
@@ -161,6 +162,7 @@ impl<S: Scheduler> Agent<S> {
                 Next::Nothing => self.reload.step(Instant::now()),
                 Next::Nobody => return self.end(Ending::Stopped, Vec::new()),
             }
+            self.in_force.round();
             let now = Instant::now();
             if now >= tick {
                 tick = now + TICK;

@@ -59,6 +59,41 @@ pub struct Status {
     /// printed one after the other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<Interval>,
+    /// What became of the `balance` block; null without one.
+    pub balance: Option<BalanceStatus>,
+}
+
+/// The rounds of balancing, since the last commit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BalanceStatus {
+    /// Looks at the loads.
+    pub rounds: u64,
+    /// Waiting tasks that could have been moved when a rule was due.
+    pub considered: u64,
+    /// Of those, the ones that stayed because they ran a moment ago.
+    pub hot: u64,
+    /// Of those, the ones that a model kept from moving.
+    pub vetoed: u64,
+    /// Of those, the ones that were moved.
+    pub moved: u64,
+    /// The rules of the block, in the order of the text.
+    pub rules: Vec<BalanceRuleStatus>,
+}
+
+/// A rule of `balance`, since the last commit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BalanceRuleStatus {
+    /// As it is written.
+    pub rule: String,
+    /// Where tasks move: `llc` or `node`.
+    pub within: String,
+    /// How far the domains were apart at the last look, those of the cache or
+    /// node where it was the farthest; 1 is as much as the mean of their loads.
+    pub imbalance: f64,
+    /// In how many rounds its condition had held for its time.
+    pub due: u64,
+    /// How many tasks were moved for it.
+    pub moved: u64,
 }
 
 /// One tier, since the last commit or in an interval.

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::diag::Diagnostic;
+use crate::hooks::balance::Domains;
 use crate::image::Image;
 use crate::live::{
     Attached, Ejection, Inspection, Listed, LiveError, Loaded, Prepared, Statistics,
@@ -37,6 +38,11 @@ pub trait Scheduler {
 
     /// Why the kernel's own scheduler is back in charge, if it is.
     fn ejection(&mut self) -> Option<Ejection>;
+
+    /// The domains that tasks can be moved between; none where nothing can be.
+    fn domains(&mut self) -> Option<&mut dyn Domains> {
+        None
+    }
 
     /// After an ejection that is no fault, such as a CPU that came or went, or
     /// for a change that needs it: detach what is still attached, and attach
@@ -150,6 +156,12 @@ impl Scheduler for InKernel {
 
     fn ejection(&mut self) -> Option<Ejection> {
         self.object.as_ref()?.ejection()
+    }
+
+    fn domains(&mut self) -> Option<&mut dyn Domains> {
+        self.object
+            .as_mut()
+            .map(|object| object as &mut dyn Domains)
     }
 
     fn attach_again(&mut self, image: &Image) -> Result<u64, Box<Diagnostic>> {

@@ -395,7 +395,7 @@ pub const ATTRIBUTES: [About; 32] = [
         source: Source::System,
         range: Some((0, i64::MAX)),
         may_be_unknown: true,
-        summary: "how far the loads of the busiest and of the idlest last-level cache are apart, as a part of the mean; 0% on a machine with one",
+        summary: "how far the most and the least loaded last-level cache are apart, as a part of the mean of their loads; 0% on a machine with one",
         example: "imbalance > 30%",
     },
     About {

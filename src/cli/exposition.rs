@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use crate::agent::report::{Status, TierStatus};
+use crate::agent::report::{BalanceStatus, Status, TierStatus};
 
 /// All of it, as one text.
 pub(super) fn text(status: &Status) -> String {
@@ -85,12 +85,29 @@ pub(super) fn text(status: &Status) -> String {
         let labels = [("rule", rule.name.as_str()), ("tier", rule.tier.as_str())];
         out.sample("edict_rule_hits_total", &labels, rule.hits as f64);
     }
+    if let Some(balance) = &status.balance {
+        out.moves(balance);
+    }
     out.0
 }
 
 struct Exposition(String);
 
 impl Exposition {
+    fn moves(&mut self, of: &BalanceStatus) {
+        for (name, help, count) in [
+            ("rounds", "looks at the loads of the CPUs", of.rounds),
+            ("considered", "tasks that could have moved", of.considered),
+            ("hot", "tasks that ran a moment ago and stayed", of.hot),
+            ("vetoed", "tasks that a model kept from moving", of.vetoed),
+            ("moved", "tasks that were moved", of.moved),
+        ] {
+            let name = format!("edict_balance_{name}_total");
+            self.family(&name, "counter", help);
+            self.sample(&name, &[], count as f64);
+        }
+    }
+
     fn tiers(&mut self, tiers: &[TierStatus]) {
         let families: [(&str, &str, &str, fn(&TierStatus) -> f64); 11] = [
             ("tasks", "gauge", "tasks in a tier, asleep or not", |t| {
@@ -225,6 +242,14 @@ mod tests {
                 tier: "critical".into(),
                 hits: 31,
             }],
+            balance: Some(BalanceStatus {
+                rounds: 9,
+                considered: 3,
+                hot: 1,
+                vetoed: 0,
+                moved: 2,
+                rules: Vec::new(),
+            }),
             ..Status::default()
         }
     }
@@ -251,7 +276,7 @@ mod tests {
                 );
             }
         }
-        assert_eq!(kinds.len(), 8 + 1 + 12 + 1);
+        assert_eq!(kinds.len(), 8 + 1 + 12 + 1 + 5);
     }
 
     #[test]

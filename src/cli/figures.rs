@@ -2,7 +2,7 @@
 //! or so.
 
 use crate::agent::Interval;
-use crate::agent::report::{RuleStatus, Status, TierStatus};
+use crate::agent::report::{BalanceRuleStatus, BalanceStatus, RuleStatus, Status, TierStatus};
 use crate::cli::terminal::{Align, table};
 use crate::diag::visible;
 
@@ -53,6 +53,36 @@ fn add_rare<'a>(
             columns.push(column(title, move |tier| show(count(tier))));
         }
     }
+}
+
+/// What the rules of `balance` have moved since the commit.
+pub(super) fn moves(balance: &BalanceStatus) -> String {
+    let head = [
+        ("balance", Align::Left),
+        ("within", Align::Left),
+        ("imbalance", Align::Right),
+        ("due", Align::Right),
+        ("moved", Align::Right),
+    ];
+    let row = |rule: &BalanceRuleStatus| {
+        vec![
+            visible(&rule.rule).into_owned(),
+            rule.within.clone(),
+            percent(rule.imbalance),
+            rule.due.to_string(),
+            rule.moved.to_string(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = balance.rules.iter().map(row).collect();
+    format!(
+        "{}of {} tasks considered {} were hot, {} vetoed, {} moved, in {} rounds\n",
+        table(&head, &rows),
+        balance.considered,
+        balance.hot,
+        balance.vetoed,
+        balance.moved,
+        balance.rounds
+    )
 }
 
 /// What each tier got since the commit.

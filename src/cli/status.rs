@@ -72,7 +72,7 @@ mod with {
     use super::{Exit, StatusArgs, Terminal, serving};
     use crate::agent::protocol::Request;
     use crate::agent::report::{Status, Tasks};
-    use crate::cli::figures::{in_interval, since_commit};
+    use crate::cli::figures::{in_interval, moves, since_commit};
     use crate::cli::{Format, exposition, fail, listing};
     use crate::diag::visible;
     use crate::hooks::snapshot::rfc3339;
@@ -222,6 +222,10 @@ mod with {
         );
         out.push('\n');
         out.push_str(&since_commit(status));
+        if let Some(balance) = &status.balance {
+            out.push('\n');
+            out.push_str(&moves(balance));
+        }
         if status.unmatched > 0 {
             out.push_str(&format!("\nunmatched   {}\n", status.unmatched));
         }
@@ -243,7 +247,9 @@ mod with {
     #[cfg(test)]
     mod tests {
         use super::*;
-        use crate::agent::report::{RuleStatus, TierStatus, set_shares};
+        use crate::agent::report::{
+            BalanceRuleStatus, BalanceStatus, RuleStatus, TierStatus, set_shares,
+        };
         use crate::cli::Color;
         use crate::live::Waits;
 
@@ -304,6 +310,35 @@ mod with {
                 ],
                 ..Status::default()
             }
+        }
+
+        #[test]
+        fn the_rules_of_balance_have_their_lines() {
+            let terminal = Terminal::new(Format::Human, Color::Never);
+            let status = Status {
+                balance: Some(BalanceStatus {
+                    rounds: 900,
+                    considered: 12,
+                    hot: 3,
+                    vetoed: 0,
+                    moved: 7,
+                    rules: vec![BalanceRuleStatus {
+                        rule: "when imbalance > 30% for 80ms -> migrate within node".into(),
+                        within: "node".into(),
+                        imbalance: 0.125,
+                        due: 5,
+                        moved: 7,
+                    }],
+                }),
+                ..status()
+            };
+            let expected = "
+balance                                               within  imbalance  due  moved
+when imbalance > 30% for 80ms -> migrate within node  node        12.5%    5      7
+of 12 tasks considered 3 were hot, 0 vetoed, 7 moved, in 900 rounds
+";
+            let picture = picture(&terminal, &status);
+            assert!(picture.ends_with(expected), "{picture}");
         }
 
         #[test]

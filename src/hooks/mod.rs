@@ -1,6 +1,7 @@
 //! Agent-side work that a policy asks for, and readers of `/proc` and `/sys`
 //! that need no kernel half.
 
+pub mod balance;
 pub mod cgroup;
 #[cfg(feature = "live")]
 pub mod classify;

@@ -3,6 +3,10 @@
 //! Ratios are in parts per million. `cpu_util` and `imbalance` need two samples:
 //! they are about the time between this one and the one before. What a machine
 //! does not tell stays unknown.
+//!
+//! The loads that `imbalance` compares are those that the object measures. Where
+//! there is no object, the time that CPUs were busy stands in for them, which
+//! knows nothing of who waits.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use super::topology::Topology;
 use crate::check::{Attribute, Value};
+use crate::live::{Load, imbalance};
 
 /// Samples the machine.
 #[derive(Debug)]
@@ -83,21 +88,17 @@ impl System {
         known
     }
 
-    /// How far the busiest and the idlest cache are apart, as a part of the mean.
+    /// The imbalance of the caches, by how busy they were.
     fn imbalance(&self, spent: &BTreeMap<u32, Ticks>) -> Option<i64> {
         let mut caches: BTreeMap<u32, Vec<&Ticks>> = BTreeMap::new();
         for (cpu, ticks) in spent {
             let place = self.topology.place(*cpu)?;
             caches.entry(place.llc).or_default().push(ticks);
         }
-        let loads: Option<Vec<i64>> = caches.into_values().map(utilisation).collect();
-        let loads = loads?;
-        let (most, least) = (loads.iter().max()?, loads.iter().min()?);
-        let mean = loads.iter().sum::<i64>() / i64::try_from(loads.len()).ok()?;
-        Some(match mean {
-            0 => 0,
-            mean => (most - least) * MILLION / mean,
-        })
+        let load = |ticks| utilisation(ticks).map(|parts| Load(parts.cast_unsigned()));
+        let loads: Option<Vec<Load>> = caches.into_values().map(load).collect();
+        let loads = loads.filter(|loads| !loads.is_empty())?;
+        Some(imbalance(loads))
     }
 }
 

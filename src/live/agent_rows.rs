@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use libbpf_rs::{MapHandle, RingBufferBuilder};
 
 use super::error::LiveError;
+use super::loads::imbalance_of_caches;
 use super::questions::{Cgroup, Found, OF_CGROUP, OF_PROCESS, Questions, ROUND};
 use super::request::{BATCH, Event, Key, ProcessRows, comm_text, comm_words};
 use super::tables::{Active, ROWS, SYSTEM_ROWS, Tables};
@@ -309,13 +310,28 @@ impl AgentRows {
                     .is_none_or(|at| now.duration_since(at) >= SAMPLE)
         };
         if due {
-            let sample = self.values().system();
+            let sample = self.sample();
             let mut state = self.state();
             state.system = sample;
             state.sampled = Some(now);
             drop(state);
             self.tell_the_machine(now);
         }
+    }
+
+    /// Looks at the machine; how far its caches are apart, the object knows best.
+    fn sample(&self) -> Vec<(Attribute, Value)> {
+        let mut sample = self.values().system();
+        match self.tables.moves.look() {
+            Ok(cpus) if !cpus.is_empty() => {
+                let imbalance = Value::Number(imbalance_of_caches(&cpus));
+                sample.retain(|(attribute, _)| *attribute != Attribute::Imbalance);
+                sample.push((Attribute::Imbalance, imbalance));
+            }
+            Ok(_) => {}
+            Err(error) => log::warn!("looking at the loads: {error}"),
+        }
+        sample
     }
 
     /// Tells the banks what has changed; what has not costs nothing.
@@ -350,7 +366,7 @@ impl AgentRows {
             return state.system.clone();
         }
         drop(state);
-        let sample = self.values().system();
+        let sample = self.sample();
         let mut state = self.state();
         state.system.clone_from(&sample);
         state.sampled = Some(now);

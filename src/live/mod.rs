@@ -22,11 +22,14 @@
 //! path or the load of the machine is asked from [`Values`]; a thread of its own
 //! answers the object's questions, so that a busy agent delays no class.
 //!
-//! [`probe()`] needs no libbpf and works in every build.
+//! [`probe()`] and what the loads of CPUs mean need no libbpf and work in every
+//! build.
 
 mod ejection;
 pub mod probe;
 mod waits;
+
+mod loads;
 
 #[cfg(feature = "live")]
 mod agent_rows;
@@ -36,6 +39,8 @@ mod error;
 mod generation;
 #[cfg(feature = "live")]
 mod listing;
+#[cfg(feature = "live")]
+mod moves;
 #[cfg(feature = "live")]
 mod object;
 #[cfg(feature = "live")]
@@ -50,6 +55,10 @@ mod tables;
 mod values;
 
 pub use ejection::{Ejection, ExitKind};
+pub use loads::{
+    Between, Candidate, Considered, CpuLoad, Load, ONE, RawFeatures, Route, imbalance,
+    imbalance_of_caches,
+};
 pub use probe::{Finding, Probe, Verdict, probe};
 pub use waits::{WAIT_BUCKETS, Waits};
 

@@ -153,6 +153,7 @@ pub fn load(mut options: LoadOptions) -> Result<Loaded, LiveError> {
         .and_then(|()| open.maps.edict_places.set_max_entries(cpus))
         .and_then(|()| open.maps.edict_cores.set_max_entries(cpus))
         .and_then(|()| open.maps.edict_admissions.set_max_entries(cpus))
+        .and_then(|()| open.maps.edict_loads.set_max_entries(cpus))
         .map_err(LiveError::kernel("sizing the tables of CPUs"))?;
     if let Some(constants) = open.maps.rodata_data.as_mut() {
         constants.edict_nr_cpus = cpus;
@@ -224,6 +225,10 @@ fn load_error(message: String) -> LiveError {
 }
 
 impl<S> Object<S> {
+    pub(super) fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
     /// Fills the idle bank with a policy: waits until nobody reads it, writes
     /// it, reads it back, tells the rows that only the agent knows.
     ///

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use libbpf_rs::{Link, MapCore, MapFlags, MapHandle};
 
 use super::error::LiveError;
+use super::moves::Moves;
 use super::request::{Batch, Key, Process, ProcessRows, Request, put};
 use super::skeleton::MainSkel;
 use super::values::Place;
@@ -33,6 +34,7 @@ pub(super) struct Tables {
     pub(super) counters: MapHandle,
     pub(super) events: MapHandle,
     pub(super) decisions: MapHandle,
+    pub(super) moves: Moves,
     quiet: MapHandle,
     quiet_inner: MapHandle,
     commit: Request,
@@ -88,6 +90,7 @@ impl Tables {
             counters: map(&maps.edict_counters_of)?,
             events: map(&maps.edict_events)?,
             decisions: map(&maps.edict_decisions)?,
+            moves: Moves::new(skeleton)?,
             quiet: map(&maps.edict_quiet)?,
             quiet_inner: map(&maps.edict_quiet_inner)?,
             populations: map(&maps.edict_populations)?,

@@ -242,7 +242,7 @@ fn explain_knows_blocks_fields_and_statements() {
             "checked, but not carried out by this version",
         ),
         ("model.file", "none, it must be given"),
-        ("balance.max_moves", "checked, but not carried out"),
+        ("balance.model", "checked, but not carried out"),
     ] {
         let page = desk.run(&["explain", topic]).done();
         assert!(page.contains(not), "{page}");

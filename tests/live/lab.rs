@@ -240,6 +240,16 @@ pub fn unpin(pid: u32) {
     });
 }
 
+/// The CPU that a task runs or ran on last.
+pub fn last_cpu(pid: u32) -> u32 {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields = text.rsplit_once(") ").map_or("", |(_, fields)| fields);
+    let processor = fields.split(' ').nth(36);
+    processor
+        .and_then(|cpu| cpu.parse().ok())
+        .unwrap_or(u32::MAX)
+}
+
 pub fn cpu_time(pid: u32) -> Duration {
     let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
     let used = text.split(' ').next().and_then(|ns| ns.parse().ok());

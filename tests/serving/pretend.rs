@@ -14,8 +14,12 @@ use edict::agent::{Agent, Compiled, Ending, Event, Outbox, Scheduler, Settings};
 use edict::check::{self, Attribute, RuleId, TierId};
 use edict::diag::{Code, Diagnostic};
 use edict::eval::Task;
+use edict::hooks::balance::Domains;
 use edict::image::Image;
-use edict::live::{Ejection, Inspection, Listed, Statistics, TierStatistics};
+use edict::live::{
+    Candidate, Considered, CpuLoad, Ejection, Inspection, Listed, Load, ONE, RawFeatures, Route,
+    Statistics, TierStatistics,
+};
 use edict::reload::Pace;
 use serde_json::Value;
 
@@ -49,6 +53,42 @@ struct Pretend {
     shared: Arc<Mutex<Shared>>,
     generation: u64,
     tiers: usize,
+    /// The tasks of each of two caches with one CPU each.
+    tasks: [u32; 2],
+}
+
+impl Domains for Pretend {
+    fn look(&mut self) -> Result<Vec<CpuLoad>, Box<Diagnostic>> {
+        let cpu = |(cpu, tasks): (u32, u32)| CpuLoad {
+            cpu,
+            llc: cpu,
+            node: 0,
+            load: Load(u64::from(tasks) * ONE),
+            tasks,
+            is_idle: false,
+        };
+        Ok((0..).zip(self.tasks).map(cpu).collect())
+    }
+
+    fn consider(&mut self, route: &Route) -> Result<Considered, Box<Diagnostic>> {
+        let candidate = |pid| Candidate {
+            pid,
+            weight: 1024,
+            cpu: route.dst_cpu,
+            features: RawFeatures::default(),
+        };
+        Ok(Considered {
+            candidates: (1..self.tasks[route.src as usize]).map(candidate).collect(),
+            hot: 1,
+        })
+    }
+
+    fn migrate(&mut self, route: &Route, tasks: &[Candidate]) -> Result<u32, Box<Diagnostic>> {
+        let moved = tasks.len() as u32;
+        self.tasks[route.src as usize] -= moved;
+        self.tasks[route.dst as usize] += moved;
+        Ok(moved)
+    }
 }
 
 impl Scheduler for Pretend {
@@ -156,6 +196,10 @@ impl Scheduler for Pretend {
         self.shared.lock().unwrap().ejection.clone()
     }
 
+    fn domains(&mut self) -> Option<&mut dyn Domains> {
+        Some(self)
+    }
+
     fn attach_again(&mut self, image: &Image) -> Result<u64, Box<Diagnostic>> {
         {
             let mut shared = self.shared.lock().unwrap();
@@ -258,6 +302,7 @@ impl Served {
             shared: Arc::clone(&shared),
             generation: 1,
             tiers: compiled.image.tiers().len(),
+            tasks: [5, 1],
         };
         let sender = outbox.clone();
         let owner = thread::spawn(move || {

@@ -214,13 +214,13 @@ pub const BLOCKS: [BlockKind; 9] = [
         titled: Titled::None,
         many: false,
         included: false,
-        engine: Engine::Missing,
+        engine: Engine::There,
         fields: &[
             Field::new(
                 "max_moves",
                 FieldType::Ratio(0, 100 * PERCENT),
                 "2%",
-                "the largest part of a domain's tasks that one round moves",
+                "the largest part of a domain's runnable tasks that moves at once; at least one does, unless it is 0%",
             )
             .default("2%"),
             Field::new(
