@@ -37,6 +37,9 @@ install_peer() {
     if CARGO_TARGET_DIR=$root/build nice -n 19 cargo install --locked --version "=$version" --root "$root" "scx_$name" \
         >"$root/$name-$version.log" 2>&1 </dev/null; then
         rm -f "$root/$name-$version.failed"
+        # Gigabytes that nobody needs once the last one is built.
+        for name in "${PEERS[@]}"; do [[ -n $(peer_program "$name") ]] || return 0; done
+        rm -rf "$root/build"
         return
     fi
     grep -m 1 -E '^ *(error|thread .* panicked|fatal|.*cannot find)' "$root/$name-$version.log" | cut -c 1-200 >"$root/$name-$version.failed" ||
