@@ -29,7 +29,7 @@
  * not its time.
  *
  * What it does not do: it moves no task from one cache to another as long as
- * both have something to run.
+ * both have something to run. Where the policy asks for that, loads.bpf.h does.
  */
 #ifndef EDICT_TIERS_BPF_H
 #define EDICT_TIERS_BPF_H
