@@ -103,18 +103,20 @@ __noinline int edict_core_begins(u64 active, u32 cpu, u32 before, u64 now)
 	struct edict_siblings *siblings = bpf_map_lookup_elem(&edict_cores, &cpu);
 	struct edict_bank *bank = EDICT_BANK(active);
 	struct edict_cpu *here = edict_cpu_of(cpu);
-	bool alone, yields = false;
+	bool alone, given = false, yields = false;
 	u64 since = now, slice;
 	u32 tier, i;
 
 	if (!bank || !here || !siblings || !siblings->count || !bank->head.exclusive)
 		return 0;
 	tier = here->tier;
-	if (tier != before && edict_excludes(bank, before))
+	alone = edict_excludes(bank, tier);
+	if (tier != before && edict_excludes(bank, before)) {
 		edict_wake_core(siblings);
+		given = !alone;
+	}
 	if (here->spared)
 		return 0;
-	alone = edict_excludes(bank, tier);
 	slice = edict_slice_of(bank, tier);
 	if (alone) {
 		/* The core is closed as long as it was closed already for this tier. */
@@ -133,7 +135,12 @@ __noinline int edict_core_begins(u64 active, u32 cpu, u32 before, u64 now)
 		struct edict_cpu *there = edict_cpu_of(siblings->cpu[i]);
 		u32 other;
 
-		if (!there || there->held || there->spared)
+		if (!there)
+			continue;
+		/* What had the core until now is not to begin again beside it. */
+		if (given)
+			there->shared_until = now + slice;
+		if (there->held || there->spared)
 			continue;
 		other = READ_ONCE(there->tier);
 		if (other >= EDICT_TIERS_MAX || other == tier)
