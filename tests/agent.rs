@@ -463,15 +463,15 @@ fn the_counters_reach_everybody(lab: &Lab, hog: u32) {
     // The hog keeps one of the CPUs busy, whatever the others do.
     assert!(seen.cpus_used > 0.5 && seen.cpus_used < 1.2 * seen.cpus as f64);
     assert!(batch.runnable >= 1 && batch.share > 25.0, "{batch:?}");
-    assert!(batch.due > 0.0 && batch.wait_max_us > 0, "{batch:?}");
+    assert!(batch.due > 0.0 && batch.dispatches > 0, "{batch:?}");
 
-    let out = lab.edict(&["status", "--tasks", "5", "--format", "json"]);
+    let out = lab.edict(&["status", "--tasks", "20", "--format", "json"]);
     assert_eq!(out.code, 0, "{}", out.stderr);
     let list: serde_json::Value = serde_json::from_str(&out.stdout).unwrap();
     assert!(list["total"].as_u64().unwrap() > 10, "{list}");
     let tasks = list["tasks"].as_array().unwrap();
     let line = tasks.iter().find(|task| task["pid"] == hog);
-    let line = line.unwrap_or_else(|| panic!("the hog is not among the five: {list}"));
+    let line = line.unwrap_or_else(|| panic!("the hog is not among the busiest: {list}"));
     println!("{line}");
     assert_eq!(line["tier"], "batch");
     assert_eq!(line["comm"], "edict-hog");
