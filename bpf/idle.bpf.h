@@ -31,8 +31,27 @@
 static __always_inline s32 edict_idle_among(struct task_struct *p, s32 prev, u64 wake_flags,
 					    const struct cpumask *cpus, u64 flags)
 {
+	u32 i;
+
 	if (__COMPAT_HAS_scx_bpf_select_cpu_and)
 		return scx_bpf_select_cpu_and(p, prev, wake_flags, cpus, flags);
+	/* Before 6.16 it searches one set, not where two meet, and needs not know the last CPU. */
+	if (!flags && bpf_cpumask_test_cpu(prev, p->cpus_ptr) && bpf_cpumask_test_cpu(prev, cpus) &&
+	    scx_bpf_test_and_clear_cpu_idle(prev))
+		return prev;
+	if (bpf_cpumask_subset(p->cpus_ptr, cpus))
+		return scx_bpf_pick_idle_cpu(p->cpus_ptr, flags);
+	if (bpf_cpumask_subset(cpus, p->cpus_ptr))
+		return scx_bpf_pick_idle_cpu(cpus, flags);
+	if (flags & SCX_PICK_IDLE_CORE)
+		return -EBUSY;
+	bpf_for(i, 0, edict_nr_cpus) {
+		u32 cpu = prev + i < edict_nr_cpus ? prev + i : prev + i - edict_nr_cpus;
+
+		if (bpf_cpumask_test_cpu(cpu, p->cpus_ptr) && bpf_cpumask_test_cpu(cpu, cpus) &&
+		    scx_bpf_test_and_clear_cpu_idle(cpu))
+			return cpu;
+	}
 	return -EBUSY;
 }
 

@@ -56,28 +56,36 @@ UEI_DEFINE(uei);
 s32 BPF_STRUCT_OPS(edict_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
 {
 	u64 now = scx_bpf_now(), active = READ_ONCE(edict_active), slice;
-	u32 tier = edict_index(edict_refresh(p, active, now)), queue;
+	u32 tier = edict_index(edict_refresh(p, active, now)), queue, waiting;
 	struct edict_bank *bank = EDICT_BANK(active);
 	struct edict_task *t = edict_task_of(p);
 	s32 cpu;
 
 	if (!t || !bank)
 		return prev_cpu;
+	t->claimed = 0;
 	cpu = edict_find_idle(p, bank, active, tier, prev_cpu, wake_flags, now);
 	if (cpu < 0) {
 		if (wake_flags & SCX_WAKE_FORK)
 			return edict_spread(p, active, tier, prev_cpu);
 		return prev_cpu;
 	}
-	/* Whoever waits there goes before: the CPU wakes up and draws. */
-	if (edict_waiting(active, edict_llc_of(cpu), cpu))
+	/*
+	 * Whoever waits there goes before, unless this one could interrupt it: the
+	 * CPU wakes up and draws. It is this task's part of the idle CPUs, so
+	 * enqueue looks for no other and interrupts nobody.
+	 */
+	waiting = edict_waiting(active, edict_llc_of(cpu), cpu);
+	if (waiting & ~edict_interrupts(bank, tier, now)) {
+		t->claimed = cpu + 1;
 		return cpu;
+	}
 	slice = edict_slice_of(bank, tier);
 	queue = edict_queue_of(bank, tier, edict_llc_of(cpu));
 	edict_rebase(t, queue, slice);
 	edict_counts_in(p, t, queue);
 	edict_audit_decision(t, active, slice);
-	t->how = EDICT_HOW_DIRECT;
+	t->how = waiting ? EDICT_HOW_PREEMPT : EDICT_HOW_DIRECT;
 	t->queued_at = now;
 	t->resumes = 0;
 	scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice, 0);
@@ -90,14 +98,16 @@ void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
 	int tier = edict_refresh(p, active, now);
 	struct edict_bank *bank = EDICT_BANK(active);
 	struct edict_task *t = edict_task_of(p);
+	bool agent, claimed;
 	u32 queue;
-	bool agent;
 	s32 cpu;
 
 	if (!t || !bank) {
 		scx_bpf_dsq_insert(p, SCX_DSQ_GLOBAL, EDICT_SLICE_DEFAULT_NS, enq_flags);
 		return;
 	}
+	claimed = t->claimed == (u32)scx_bpf_task_cpu(p) + 1;
+	t->claimed = 0;
 	slice = edict_slice_of(bank, tier);
 	queue = edict_queue_of(bank, tier, edict_home(p, bank, active, tier));
 	edict_rebase(t, queue, slice);
@@ -138,7 +148,7 @@ void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
 		return;
 	}
 	agent = p->tgid == READ_ONCE(edict_agent);
-	if (enq_flags & SCX_ENQ_WAKEUP) {
+	if ((enq_flags & SCX_ENQ_WAKEUP) && !claimed) {
 		cpu = edict_victim(p, bank, active, t,
 				   agent ? ~0U : edict_interrupts(bank, tier, now), now);
 		if (cpu >= 0) {
@@ -175,6 +185,8 @@ void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
 		scx_bpf_dsq_insert_vtime(p, EDICT_DSQ(queue), slice, edict_key(p, t), enq_flags);
 
 wake_idle:
+	if (claimed)
+		return;
 	/* A CPU may have fallen idle since one was looked for. */
 	cpu = edict_find_idle(p, bank, active, tier, scx_bpf_task_cpu(p), 0, now);
 	if (cpu >= 0)

@@ -221,6 +221,7 @@ struct edict_task {
 	u32 counted; /* one more than the queue whose `weight` it is part of; 0: none */
 	u32 weight;  /* and how much of it */
 	u32 stray;   /* one more than the queue whose `strays` it is one of; 0: none */
+	u32 claimed; /* one more than the idle CPU that was found for it, to which it is queued; 0: none */
 
 	/* What the run is charged with, of the policy under which it began. */
 	u64 ahead_ns;	    /* on the pass of its tier, and not used yet */
