@@ -28,7 +28,7 @@ static __always_inline void edict_keep_running(struct task_struct *p, struct edi
 
 	edict_run_ended(t);
 	t->how = EDICT_HOW_DRAWN;
-	edict_rebase(t, queue, edict_slice_of(bank, tier));
+	edict_rebase(p, t, queue, edict_slice_of(bank, tier));
 	edict_run_begins(t, here, bank, active, tier, EDICT_QUEUE_LLC(queue), now);
 	scx_bpf_task_set_slice(p, edict_slice_of(bank, tier));
 	if (bank->head.exclusive)

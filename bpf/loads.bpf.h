@@ -340,7 +340,7 @@ static __always_inline void edict_migrate_queue(struct edict_moves *moves, u64 a
 			queued_at = t->queued_at;
 			if (edict_before(queued_at, state->bound))
 				state->bound = queued_at;
-			edict_rebase(t, to, slice);
+			edict_rebase(p, t, to, slice);
 			if (EDICT_QUEUE_ORDER(to) == EDICT_ORDER_FIFO) {
 				gone = scx_bpf_dsq_move(BPF_FOR_EACH_ITER, p, EDICT_DSQ(to), 0);
 			} else {

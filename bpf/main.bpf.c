@@ -82,7 +82,7 @@ s32 BPF_STRUCT_OPS(edict_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wa
 	}
 	slice = edict_slice_of(bank, tier);
 	queue = edict_queue_of(bank, tier, edict_llc_of(cpu));
-	edict_rebase(t, queue, slice);
+	edict_rebase(p, t, queue, slice);
 	edict_counts_in(p, t, queue);
 	edict_audit_decision(t, active, slice);
 	t->how = waiting ? EDICT_HOW_PREEMPT : EDICT_HOW_DIRECT;
@@ -110,7 +110,7 @@ void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
 	t->claimed = 0;
 	slice = edict_slice_of(bank, tier);
 	queue = edict_queue_of(bank, tier, edict_home(p, bank, active, tier));
-	edict_rebase(t, queue, slice);
+	edict_rebase(p, t, queue, slice);
 	edict_counts_in(p, t, queue);
 	edict_stray_served(t);
 	if (edict_strays(p, bank, active, tier))
@@ -214,7 +214,7 @@ void BPF_STRUCT_OPS(edict_dispatch, s32 cpu, struct task_struct *prev)
 			edict_ledger_settle(t);
 			prev_tier = edict_index(edict_refresh(prev, active, now));
 			prev_queue = edict_queue_of(bank, prev_tier, own);
-			edict_rebase(t, prev_queue, edict_slice_of(bank, prev_tier));
+			edict_rebase(prev, t, prev_queue, edict_slice_of(bank, prev_tier));
 			away = !(edict_admitted(bank, active, cpu) & (1U << prev_tier)) &&
 			       !edict_strays(prev, bank, active, prev_tier);
 			away = away || (!(leaves & (1U << prev_tier)) && !here->spared);

@@ -397,7 +397,7 @@ _Static_assert(EDICT_ORDERS * EDICT_TIERS_MAX <= EDICT_QUEUES_PER_LLC, "queues o
 _Static_assert(EDICT_DSQ(EDICT_QUEUES) <= EDICT_DSQ_DUE, "numbers of queues");
 
 struct edict_queue_state {
-	u64 clock;	/* virtual time of the task that ran last */
+	u64 clock;	/* virtual time of the task that ran last, or of the first that waits */
 	u64 bound;	/* no task in it has waited since before */
 	u64 scanned_at; /* when the keeper looked through it */
 	s64 weight;	/* of its tasks, queued or running; kept where there are several caches */

@@ -23,10 +23,11 @@
  * Within a tier tasks run by virtual time, weighted by nice exactly as the
  * kernel's own scheduler weighs it, in the order of their arrival, or by a
  * lottery that nice weighs: each draws its position when it is queued, and the
- * clock of the queue is the position of its last winner. A task that slept is at most one slice behind its queue's clock. Each queue has a
- * clock of its own: under a cache that is slower, or has more to do, virtual
- * time goes slower, and what comes from there keeps its distance to the clock,
- * not its time.
+ * clock of the queue is the position of its last winner. A task that slept is at
+ * most one slice behind its queue's clock, and that clock passes no task that
+ * waits. Each queue has a clock of its own: under a cache that is slower, or has
+ * more to do, virtual time goes slower, and what comes from there keeps its
+ * distance to the clock, not its time.
  *
  * What it does not do: it moves no task from one cache to another as long as
  * both have something to run. Where the policy asks for that, loads.bpf.h does.
@@ -38,6 +39,8 @@
 
 enum {
 	EDICT_USED_SHIFT = 5,
+	EDICT_AHEAD = 8,       /* turns of its own that a task brings along to another queue */
+	EDICT_AHEAD_HERE = 64, /* and slices more that it may be ahead of those in its queue */
 	EDICT_PREEMPT_SCAN = 8,
 };
 
@@ -109,10 +112,22 @@ static __always_inline u64 edict_live_queues(const struct edict_bank *bank)
 	return live;
 }
 
-/* Reads the task's virtual time against the clock of its queue. */
-static __always_inline void edict_rebase(struct edict_task *t, u32 queue, u64 slice)
+/* What the arithmetic of weights takes for a task's priority. */
+static __always_inline s32 edict_prio_of(const struct task_struct *p)
+{
+	return p->policy == EDICT_SCHED_IDLE ? EDICT_PRIO_IDLE : p->static_prio;
+}
+
+/*
+ * Reads the task's virtual time against the clock of its queue. One that had
+ * more than its part, since the others may not use its CPU, is ahead, but not
+ * without end: it is not to wait for ever when it comes where they are.
+ */
+static __always_inline void edict_rebase(const struct task_struct *p, struct edict_task *t,
+					 u32 queue, u64 slice)
 {
 	u64 clock = READ_ONCE(edict_queue_state_of(queue)->clock);
+	u64 most = EDICT_AHEAD * edict_virtual(slice, edict_prio_of(p));
 
 	if (EDICT_QUEUE_ORDER(queue) == EDICT_ORDER_LOTTERY) {
 		/* It has no past: see edict_key(). */
@@ -122,25 +137,22 @@ static __always_inline void edict_rebase(struct edict_task *t, u32 queue, u64 sl
 	if (t->clock != queue) {
 		s64 ahead = (s64)(t->vtime - READ_ONCE(edict_queue_state_of(t->clock)->clock));
 
-		if (ahead > (s64)slice)
-			ahead = slice;
+		if (ahead > (s64)most)
+			ahead = most;
 		t->vtime = clock + ahead;
 		t->clock = queue;
 	}
+	most += EDICT_AHEAD_HERE * slice;
 	if (edict_before(t->vtime, clock - slice))
 		t->vtime = clock - slice;
+	else if (edict_before(clock + most, t->vtime))
+		t->vtime = clock + most;
 }
 
 /* Threads of the kernel bound to a CPU serve that CPU: nothing may hold them up. */
 static __always_inline bool edict_bound_kthread(const struct task_struct *p)
 {
 	return (p->flags & PF_KTHREAD) && p->nr_cpus_allowed == 1;
-}
-
-/* What the arithmetic of weights takes for a task's priority. */
-static __always_inline s32 edict_prio_of(const struct task_struct *p)
-{
-	return p->policy == EDICT_SCHED_IDLE ? EDICT_PRIO_IDLE : p->static_prio;
 }
 
 /*
@@ -222,6 +234,32 @@ static __always_inline void edict_run_ended(struct edict_task *t)
 	t->how = EDICT_HOW_DIRECT;
 }
 
+/*
+ * The clock of a queue follows what runs, but does not pass what waits: a task
+ * that has a CPU for itself would take it along, and those that wait for
+ * another CPU would look as if they had slept, whatever their nice values are.
+ */
+__noinline int edict_clock_follows(u32 queue, u64 vtime)
+{
+	struct edict_queue_state *state = edict_queue_state_of(queue);
+	struct task_struct *head;
+
+	queue &= EDICT_QUEUES - 1;
+	if (EDICT_QUEUE_ORDER(queue) == EDICT_ORDER_VTIME &&
+	    scx_bpf_dsq_nr_queued(EDICT_DSQ(queue)) > 0) {
+		bpf_for_each(scx_dsq, head, EDICT_DSQ(queue), 0) {
+			u64 key = head->scx.dsq_vtime;
+
+			if (edict_before(key, vtime))
+				vtime = key;
+			break;
+		}
+	}
+	if (edict_before(READ_ONCE(state->clock), vtime))
+		WRITE_ONCE(state->clock, vtime);
+	return 0;
+}
+
 /* `bank` is that of `active`, or none if it may be another policy's by now. */
 static __always_inline void edict_run_begins(struct edict_task *t, struct edict_cpu *cpu,
 					     const struct edict_bank *bank, u64 active, u32 tier,
@@ -240,7 +278,7 @@ static __always_inline void edict_run_begins(struct edict_task *t, struct edict_
 	/* A race is where its last winner was; what ran otherwise has won nothing. */
 	if (EDICT_QUEUE_TIER(t->clock) == tier && edict_before(READ_ONCE(queue->clock), t->vtime) &&
 	    (t->how == EDICT_HOW_DRAWN || EDICT_QUEUE_ORDER(t->clock) != EDICT_ORDER_LOTTERY))
-		WRITE_ONCE(queue->clock, t->vtime);
+		edict_clock_follows(t->clock, t->vtime);
 	edict_ledger_open(t, cpu, bank, tier, now);
 	if (cpu) {
 		cpu->tier = tier;

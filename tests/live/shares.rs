@@ -101,6 +101,11 @@ rules { otherwise -> all }
     };
     // Once more, for a host that stops a CPU for as long as a second.
     assert!(measure() || measure());
+    // One that has a CPU for itself is of the same queue, and not of their race.
+    let free = Worker::start("batch", "spin");
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(measure() || measure());
+    drop(free);
     attached.detach().unwrap();
 }
 
