@@ -100,17 +100,21 @@ __noinline int edict_take_first(u64 active, u32 cpu, u64 dsq, u64 now)
 		leaves = edict_core_leaves(active, cpu, now);
 	bpf_for_each(scx_dsq, p, dsq, 0) {
 		struct edict_task *t = edict_task_of(p);
+		bool closed = t && !(leaves & (1U << edict_index(t->tier)));
 
 		if (!left--)
 			break;
 		/* What goes on beside an exclusive tier was due long ago. */
-		if (t && !(leaves & (1U << edict_index(t->tier))) &&
-		    edict_before(now, t->queued_at + edict_limit_of(bank, t->tier)))
+		if (closed && edict_before(now, t->queued_at + edict_limit_of(bank, t->tier)))
 			continue;
-		if (bpf_cpumask_test_cpu(cpu, p->cpus_ptr) &&
-		    (!t || edict_admits(bank, active, t, cpu)) &&
-		    scx_bpf_dsq_move(BPF_FOR_EACH_ITER, p, SCX_DSQ_LOCAL, 0))
-			return 1;
+		if (!bpf_cpumask_test_cpu(cpu, p->cpus_ptr) ||
+		    (t && !edict_admits(bank, active, t, cpu)) ||
+		    !scx_bpf_dsq_move(BPF_FOR_EACH_ITER, p, SCX_DSQ_LOCAL, 0))
+			continue;
+		/* And is not to be sent away by it again. */
+		if (closed)
+			t->how = EDICT_HOW_DUE;
+		return 1;
 	}
 	return 0;
 }
