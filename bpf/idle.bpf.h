@@ -27,6 +27,9 @@
 #include "cores.bpf.h"
 #include "domains.bpf.h"
 
+/* How long a CPU takes at most until it runs what interrupts it. */
+#define EDICT_COMING_NS 1000000
+
 /* The kernel's search for an idle CPU, over the CPUs of a mask; claims it. */
 static __always_inline s32 edict_idle_among(struct task_struct *p, s32 prev, u64 wake_flags,
 					    const struct cpumask *cpus, u64 flags)
@@ -199,31 +202,41 @@ static __always_inline s32 edict_victim(struct task_struct *p, const struct edic
 					u64 active, const struct edict_task *t, u32 preempt,
 					u64 now)
 {
-	s32 first = scx_bpf_task_cpu(p);
+	s32 first = scx_bpf_task_cpu(p), held = -1;
 	u32 i;
 
 	if (!preempt)
 		return -1;
 	for (i = 0; i < EDICT_PREEMPT_SCAN; i++) {
 		struct edict_cpu *there;
-		u32 cpu = first + i;
+		u32 cpu = first + i, tier;
 
 		if (i >= edict_nr_cpus)
 			break;
 		if (cpu >= edict_nr_cpus)
 			cpu -= edict_nr_cpus;
 		there = edict_cpu_of(cpu);
-		if (!there || there->tier >= EDICT_TIERS_MAX || there->how == EDICT_HOW_PREEMPT)
+		if (!there)
 			continue;
-		if (!(preempt & (1U << there->tier)))
+		tier = READ_ONCE(there->tier);
+		/* It need not have come: another CPU may have got it, or nobody. */
+		if (READ_ONCE(there->coming) &&
+		    edict_before(now, there->coming_at + EDICT_COMING_NS))
+			tier = there->coming - 1;
+		if (tier >= EDICT_TIERS_MAX || !(preempt & (1U << edict_index(tier))))
 			continue;
 		if (!bpf_cpumask_test_cpu(cpu, p->cpus_ptr) || !edict_admits(bank, active, t, cpu))
 			continue;
-		if (!bank->head.exclusive ||
-		    (edict_core_leaves(active, cpu, now) & (1U << edict_index(t->tier))))
+		if (bank->head.exclusive &&
+		    !(edict_core_leaves(active, cpu, now) & (1U << edict_index(t->tier))))
+			continue;
+		if (!there->held)
 			return cpu;
+		/* Another class has it until nobody knows when. */
+		if (held < 0)
+			held = cpu;
 	}
-	return -1;
+	return held;
 }
 
 #endif /* EDICT_IDLE_BPF_H */

@@ -160,9 +160,11 @@ void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
 				scx_bpf_dsq_insert_vtime(p, EDICT_DSQ_RESUME, slice, 0, enq_flags);
 				goto wake_idle;
 			}
-			/* Before the CPU turns: the next waker looks elsewhere. */
-			if (there)
-				there->how = EDICT_HOW_PREEMPT;
+			/* Until the CPU turns, the next waker is to look at this one. */
+			if (there) {
+				there->coming_at = now;
+				there->coming = (agent ? EDICT_TIERS_MAX : tier) + 1;
+			}
 			scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL_ON | cpu, slice,
 					   enq_flags | SCX_ENQ_PREEMPT);
 			return;
@@ -304,6 +306,7 @@ void BPF_STRUCT_OPS(edict_running, struct task_struct *p)
 
 	if (here) {
 		here->held = 0;
+		here->coming = 0;
 		before = here->spared ? EDICT_TIERS_MAX : here->tier;
 		here->spared = edict_bound_kthread(p) || p->tgid == READ_ONCE(edict_agent);
 	}

@@ -252,7 +252,9 @@ struct edict_cpu {
 	u32 held; /* another class has it, and interrupted what the rest says */
 	u32 spared; /* what it runs is held back by no tier beside it, and holds back none */
 	u64 alone_since;  /* when its core became its exclusive tier's */
+	u64 coming_at;	  /* when a task was sent there that interrupts what runs */
 	u64 shared_until; /* until then a draw gave its core to other tiers */
+	u32 coming; /* one more than its tier, EDICT_TIERS_MAX if nothing goes before it; 0: none */
 	u32 asked; /* one more than the performance level asked for; 0: never asked */
 	u32 spare; /* bit t: tier t was drawn beyond its budget, since nobody else waited */
 } __attribute__((aligned(64)));
