@@ -50,6 +50,55 @@ fn vm_a_critical_task_interrupts_batch() {
     attached.detach().unwrap();
 }
 
+/// What has interrupted another is no better protected than any other task.
+#[test]
+fn vm_a_critical_task_interrupts_what_interrupted_batch() {
+    let Some(_machine) = lab::machine("preemption in two steps") else {
+        return;
+    };
+    let attached = lab::attach(
+        r#"language 1
+policy steps { version = "1" }
+tier critical { tickets = 100   slice = 3ms     preempt = [middle, batch] }
+tier middle   { tickets = 100   slice = 100ms   preempt = [batch] }
+tier batch    { tickets = 100   slice = 100ms }
+rules {
+  m: when comm == "middle" -> middle
+  b: when comm == "batch"  -> batch
+  otherwise                -> critical
+}
+"#,
+    );
+    let hogs: Vec<Worker> = (0..lab::cpus())
+        .map(|_| Worker::start("batch", "spin"))
+        .collect();
+    // Each wakes, interrupts a hog and works for long.
+    let middle: Vec<Worker> = (0..lab::cpus())
+        .map(|_| Worker::start("middle", "naps 1000 60000"))
+        .collect();
+    std::thread::sleep(Duration::from_millis(500));
+    let host = Host::watch();
+    let mut late: Vec<Duration> = (0..300)
+        .map(|_| {
+            let begun = Instant::now();
+            std::thread::sleep(Duration::from_millis(5));
+            begun.elapsed() - Duration::from_millis(5)
+        })
+        .collect();
+    late.sort();
+    let stolen = host.worst();
+    let tiers = attached.statistics().unwrap().tiers;
+    println!(
+        "woken after {:?} in the middle, {:?} in 95 %, {:?} at most; the host took up to {stolen:?}; preemptions {} and {}",
+        late[150], late[285], late[299], tiers[0].preemptions, tiers[1].preemptions
+    );
+    assert!(tiers[1].preemptions > 0);
+    assert!(late[150] < Duration::from_millis(5), "{:?}", late[150]);
+    assert!(late[285] < Duration::from_millis(20) + stolen);
+    drop((hogs, middle));
+    attached.detach().unwrap();
+}
+
 #[test]
 fn vm_pinned_tasks_and_kernel_threads_are_served_under_saturation() {
     let Some(_machine) = lab::machine("pinned") else {
