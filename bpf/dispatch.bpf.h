@@ -165,8 +165,11 @@ __noinline int edict_steal(u64 active, u32 cpu, u32 own, u32 leaves)
 	return false;
 }
 
-/* Whether something waits that a CPU might run. */
-__noinline int edict_waits_for(u64 active, u32 cpu)
+/* How long a task may be on its way into a queue. */
+#define EDICT_ARRIVING_NS 100000
+
+/* Whether something waits that a CPU might run, or is about to. */
+__noinline int edict_waits_for(u64 active, u32 cpu, u64 now)
 {
 	u32 own = edict_llc_of(cpu), i;
 
@@ -178,7 +181,8 @@ __noinline int edict_waits_for(u64 active, u32 cpu)
 		/* The keeper looks at the rest. */
 		if (i >= EDICT_LLCS_NEAR)
 			break;
-		if (edict_waiting(active, llc, cpu))
+		if (edict_before(now, READ_ONCE(edict_llc_at(llc)->arrived) + EDICT_ARRIVING_NS) ||
+		    edict_waiting(active, llc, cpu))
 			return 1;
 	}
 	return 0;

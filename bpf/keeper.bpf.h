@@ -97,24 +97,39 @@ static __always_inline void edict_make_room(struct task_struct *p, struct edict_
 	scx_bpf_kick_cpu(best, SCX_KICK_PREEMPT);
 }
 
+static __always_inline bool edict_any_idle(void)
+{
+	const struct cpumask *idle = scx_bpf_get_idle_cpumask();
+	bool any = !bpf_cpumask_empty(idle);
+
+	scx_bpf_put_idle_cpumask(idle);
+	return any;
+}
+
 /*
  * A CPU that falls idle while another queues a task looks at the queues near it;
- * the keeper looks at all, on behalf of the first task in each.
+ * the keeper looks at all, on behalf of those at the head of each: the first may
+ * be one that no idle CPU may run.
  */
 static __always_inline void edict_wake_idle(struct edict_bank *bank, u64 active, u64 dsq)
 {
+	u32 left = edict_wakes_max;
 	struct task_struct *p;
 
+	if (!edict_any_idle())
+		return;
 	bpf_for_each(scx_dsq, p, dsq, 0) {
 		struct edict_task *t = edict_task_of(p);
 		u32 i;
 		s32 cpu;
 
+		if (!left--)
+			break;
 		if (!bank->head.confined || !t || t->stray) {
 			cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
 			if (cpu >= 0)
 				scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
-			break;
+			continue;
 		}
 		bpf_for(i, 0, edict_nr_cpus) {
 			if (bpf_cpumask_test_cpu(i, p->cpus_ptr) &&
@@ -124,7 +139,6 @@ static __always_inline void edict_wake_idle(struct edict_bank *bank, u64 active,
 				break;
 			}
 		}
-		break;
 	}
 }
 

@@ -189,7 +189,13 @@ void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
 wake_idle:
 	if (claimed)
 		return;
-	/* A CPU may have fallen idle since one was looked for. */
+	/*
+	 * A CPU may have fallen idle since one was looked for. One that does so
+	 * from now on may not see the task yet, for the kernel queues it when
+	 * this callback has returned: it sees that one has come. The exchange is
+	 * the barrier between telling and looking.
+	 */
+	__sync_lock_test_and_set(&edict_llc_at(EDICT_QUEUE_LLC(queue))->arrived, now);
 	cpu = edict_find_idle(p, bank, active, tier, scx_bpf_task_cpu(p), 0, now);
 	if (cpu >= 0)
 		scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
@@ -274,13 +280,19 @@ void BPF_STRUCT_OPS(edict_dispatch, s32 cpu, struct task_struct *prev)
 
 /*
  * A CPU falls idle. Whoever queued a task before this saw no idle CPU to wake;
- * whoever does so from now on will.
+ * whoever does so from now on will. A task that was queued a moment ago need not
+ * be visible yet: the CPU then looks once more.
  */
 void BPF_STRUCT_OPS(edict_update_idle, s32 cpu, bool idle)
 {
-	u64 active = READ_ONCE(edict_active);
+	u64 active = READ_ONCE(edict_active), now = scx_bpf_now();
+	struct edict_cpu *here = edict_cpu_of(cpu);
 
-	if (idle && edict_waits_for(active, cpu))
+	if (!idle || !here)
+		return;
+	/* The barrier between telling, which the kernel has done, and looking. */
+	__sync_lock_test_and_set(&here->idle_at, now);
+	if (edict_waits_for(active, cpu, now))
 		scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
 }
 

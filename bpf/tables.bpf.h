@@ -252,6 +252,7 @@ struct edict_cpu {
 	u32 held; /* another class has it, and interrupted what the rest says */
 	u32 spared; /* what it runs is held back by no tier beside it, and holds back none */
 	u64 alone_since;  /* when its core became its exclusive tier's */
+	u64 idle_at;	  /* when it fell idle last */
 	u64 coming_at;	  /* when a task was sent there that interrupts what runs */
 	u64 shared_until; /* until then a draw gave its core to other tiers */
 	u32 coming; /* one more than its tier, EDICT_TIERS_MAX if nothing goes before it; 0: none */
@@ -412,9 +413,10 @@ struct edict_queue_state edict_queue_states[EDICT_QUEUES];
 /* What belongs to a last-level cache. */
 struct edict_llc {
 	u64 orphans; /* queues that may hold tasks although the generation in force has no use for them */
+	u64 arrived; /* when a task was queued last */
 	u32 node;
 	u32 nr_cpus;
-	u64 pad[6];
+	u64 pad[5];
 } __attribute__((aligned(64)));
 
 struct edict_llc edict_llcs[EDICT_LLCS_MAX];
@@ -453,6 +455,7 @@ u32 edict_loads_kept;
 u32 edict_scan_max = 4096;
 u32 edict_kicks_max = 64;
 u32 edict_strays_max = 512;
+u32 edict_wakes_max = 32;
 
 /* Set before loading. */
 const volatile u32 edict_nr_cpus = 1;
