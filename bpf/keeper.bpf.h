@@ -24,14 +24,21 @@ enum {
 	EDICT_DUE_SHARE = 8,
 };
 
-/* Moves what is due from one queue to the queue of the due. */
-static __always_inline void edict_collect(u32 queue, u64 limit, u64 slack, u64 slice, u64 now)
+/*
+ * Moves what is due from one queue to the queue of the due, and what no CPU of
+ * its tier may run: it was queued when the tier had others.
+ */
+static __always_inline void edict_collect(const struct edict_bank *bank, u64 active, u32 queue,
+					  u64 limit, u64 slack, u64 slice, u64 now)
 {
 	struct edict_queue_state *state = edict_queue_state_of(queue);
+	const struct cpumask *reach = NULL;
 	u64 oldest = now;
 	u32 left = edict_scan_max;
 	struct task_struct *p;
 
+	if (edict_confines(bank, EDICT_QUEUE_TIER(queue)))
+		reach = edict_cpus_of_tier(active, EDICT_QUEUE_TIER(queue));
 	bpf_for_each(scx_dsq, p, EDICT_DSQ(queue), 0) {
 		struct edict_task *t = edict_task_of(p);
 		u64 queued_at;
@@ -43,7 +50,8 @@ static __always_inline void edict_collect(u32 queue, u64 limit, u64 slack, u64 s
 		if (!t)
 			continue;
 		queued_at = t->queued_at;
-		if (edict_before(now + slack, queued_at + limit)) {
+		if (edict_before(now + slack, queued_at + limit) &&
+		    !(reach && t->active != active && !bpf_cpumask_intersects(p->cpus_ptr, reach))) {
 			if (edict_before(queued_at, oldest))
 				oldest = queued_at;
 			continue;
@@ -194,7 +202,7 @@ static __always_inline void edict_look_at(u64 active, u32 queue, u64 period, u64
 	 */
 	if (edict_owes(bank, tier))
 		slice /= EDICT_DUE_SHARE;
-	edict_collect(queue, limit, slack, slice, now);
+	edict_collect(bank, active, queue, limit, slack, slice, now);
 }
 
 /* A global function, which is verified by itself: it knows of no lock of its caller's. */

@@ -23,7 +23,7 @@ SEC("syscall")
 int edict_commit(struct edict_commit *request)
 {
 	struct edict_bank *bank = EDICT_BANK(request->active);
-	u32 llc;
+	u32 llc, tier;
 
 	if (!bank)
 		return -EINVAL;
@@ -39,6 +39,18 @@ int edict_commit(struct edict_commit *request)
 	bpf_for(llc, 0, edict_nr_llcs)
 		__sync_fetch_and_or(&edict_llcs[llc & (EDICT_LLCS_MAX - 1)].orphans,
 				    (1ULL << (EDICT_ORDERS * EDICT_TIERS_MAX)) - 1);
+	/* And what it queued where this one keeps it away: the keeper looks now. */
+	bpf_for(llc, 0, edict_nr_llcs) {
+		bpf_for(tier, 0, EDICT_TIERS_MAX) {
+			struct edict_queue_state *state;
+
+			if (!(bank->head.confined & (1U << edict_index(tier))))
+				continue;
+			state = edict_queue_state_of(edict_queue_of(bank, tier, llc));
+			WRITE_ONCE(state->bound, 0);
+			WRITE_ONCE(state->scanned_at, 0);
+		}
+	}
 	return 0;
 }
 

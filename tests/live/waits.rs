@@ -201,6 +201,47 @@ rules {
     attached.detach().unwrap();
 }
 
+/// A task that waits when a policy takes its CPU from its tier is not left to
+/// wait for the CPUs that the tier has now.
+#[test]
+fn vm_a_waiting_task_is_served_when_its_tier_moves_away() {
+    let Some(_machine) = lab::machine("confined while waiting") else {
+        return;
+    };
+    let policy = |cpus: &str| {
+        format!(
+            r#"language 1
+policy moves {{ version = "1" }}
+tier rest  {{ tickets = 1   slice = 5ms }}
+tier first {{ tickets = 1   slice = 5ms }}
+tier last  {{ tickets = 1   slice = 5ms   {cpus} }}
+rules {{
+  f: when comm == "first" -> first
+  l: when comm == "last"  -> last
+  otherwise               -> rest
+}}
+lottery {{ between = strict }}
+"#
+        )
+    };
+    let mut attached = lab::attach(&policy(""));
+    let last = Worker::start("last", "spin");
+    last.pin(0);
+    let hogs: Vec<Worker> = (0..2 * lab::cpus())
+        .map(|_| Worker::start("first", "spin"))
+        .collect();
+    std::thread::sleep(Duration::from_millis(500));
+    let before = last.cpu_time();
+    lab::replace(&mut attached, &policy("cpus = \"1\""));
+    let took = lab::until(Duration::from_millis(1500), || {
+        last.cpu_time() > before + Duration::from_millis(1)
+    });
+    println!("it ran within {took:?}");
+    assert!(took.is_some(), "{:?}", attached.statistics());
+    drop(hogs);
+    attached.detach().unwrap();
+}
+
 /// With one CPU's worth of hogs in order of arrival, each gets its turn:
 /// nobody runs twice before everybody has run once, so all get the same,
 /// whatever their nice value.
