@@ -11,11 +11,17 @@
  * tasks beside it, which then stay away until its slice is over. Of two
  * exclusive tiers the one that began earlier stays.
  *
+ * A CPU that is idle beside another tier is not idle for an exclusive one: it
+ * would take the core without a draw. The draws are those of the CPU that runs;
+ * a win that none of its tier can take there, for want of affinity, is handed
+ * to the idle CPUs of the core.
+ *
  * What is due, threads of the kernel that are bound to their CPU, and the agent
  * are never held back.
  *
  *   edict_core_leaves()  what a CPU may run          dispatch, wake-ups
  *   edict_core_begins()  a task begins to run        running
+ *   edict_core_hands()   who won may not run here    dispatch
  *   edict_core_left()    nothing runs any more       dispatch, another class
  *
  * What it does not do: it is no protection against side channels. Between the
@@ -64,34 +70,68 @@ __noinline int edict_core_leaves(u64 active, u32 cpu, u64 now)
 			shared = true;
 		}
 	}
-	/* Drawn by the core: not to be taken back before it ends. */
-	if (shared && edict_before(now, here->shared_until))
+	/*
+	 * Drawn by the core: not to be taken back before it ends, nor by a CPU
+	 * that was idle beside it and has no part in its draws.
+	 */
+	if (shared && (edict_before(now, here->shared_until) ||
+		       (here->tier >= EDICT_TIERS_MAX && !READ_ONCE(here->handed))))
 		tiers &= ~bank->head.exclusive;
 	return tiers;
 }
 
-/* The tier of a CPU's core has left it: who was kept away may look. */
-static __always_inline void edict_wake_core(struct edict_siblings *siblings)
+/* The CPUs of a core that are idle look whether they may run something now. */
+static __always_inline void edict_wake_core(struct edict_siblings *siblings, bool handed)
 {
 	u32 i;
 
 	for (i = 0; i < EDICT_SIBLINGS_MAX && i < siblings->count; i++) {
 		struct edict_cpu *there = edict_cpu_of(siblings->cpu[i]);
 
-		if (there && there->tier >= EDICT_TIERS_MAX)
-			scx_bpf_kick_cpu(siblings->cpu[i], SCX_KICK_IDLE);
+		if (!there || there->tier < EDICT_TIERS_MAX)
+			continue;
+		if (handed)
+			WRITE_ONCE(there->handed, 1);
+		scx_bpf_kick_cpu(siblings->cpu[i], SCX_KICK_IDLE);
 	}
 }
 
-/* Nothing of the tier that a CPU ran is there any more. */
-__noinline int edict_core_left(u64 active, u32 cpu, u32 tier)
+/*
+ * Nothing of the tier that a CPU ran is there any more: who was kept away may
+ * look. Nor was there anything for it to run, so that what runs alone beside it
+ * keeps its core closed.
+ */
+__noinline int edict_core_left(u64 active, u32 cpu, u32 tier, u64 now)
 {
 	struct edict_siblings *siblings = bpf_map_lookup_elem(&edict_cores, &cpu);
 	struct edict_bank *bank = EDICT_BANK(active);
+	u32 i;
 
-	if (bank && siblings && edict_excludes(bank, tier))
-		edict_wake_core(siblings);
+	if (!bank || !siblings || !bank->head.exclusive)
+		return 0;
+	for (i = 0; i < EDICT_SIBLINGS_MAX && i < siblings->count; i++) {
+		struct edict_cpu *there = edict_cpu_of(siblings->cpu[i]);
+
+		if (there && edict_excludes(bank, READ_ONCE(there->tier)) &&
+		    !edict_closed(bank, there, now))
+			there->alone_since = now;
+	}
+	if (tier < EDICT_TIERS_MAX)
+		edict_wake_core(siblings, false);
 	return 0;
+}
+
+/*
+ * The tiers of `missed` won a draw and have nothing that may run on this CPU,
+ * which goes to `tier` instead: whether its core is for one of the others.
+ */
+static __always_inline void edict_core_hands(const struct edict_bank *bank, struct edict_cpu *here,
+					     u32 tier, u32 missed)
+{
+	missed &= ~(1U << edict_index(tier));
+	if (!edict_excludes(bank, tier))
+		missed &= bank->head.exclusive;
+	here->hands = missed != 0;
 }
 
 /*
@@ -103,7 +143,7 @@ __noinline int edict_core_begins(u64 active, u32 cpu, u32 before, u64 now)
 	struct edict_siblings *siblings = bpf_map_lookup_elem(&edict_cores, &cpu);
 	struct edict_bank *bank = EDICT_BANK(active);
 	struct edict_cpu *here = edict_cpu_of(cpu);
-	bool alone, given = false, yields = false;
+	bool alone, given, hands, yields = false;
 	u64 since = now, slice;
 	u32 tier, i;
 
@@ -111,14 +151,19 @@ __noinline int edict_core_begins(u64 active, u32 cpu, u32 before, u64 now)
 		return 0;
 	tier = here->tier;
 	alone = edict_excludes(bank, tier);
-	if (tier != before && edict_excludes(bank, before)) {
-		edict_wake_core(siblings);
-		given = !alone;
-	}
-	if (here->spared)
+	given = tier != before && edict_excludes(bank, before) && !alone;
+	hands = here->hands;
+	here->hands = 0;
+	if (here->spared) {
+		if (tier != before && before < EDICT_TIERS_MAX)
+			edict_wake_core(siblings, false);
 		return 0;
+	}
 	slice = edict_slice_of(bank, tier);
-	if (alone) {
+	if (alone && hands) {
+		/* It runs on, but the core is not closed for who won it. */
+		since = now - slice;
+	} else if (alone) {
 		/* The core is closed as long as it was closed already for this tier. */
 		for (i = 0; i < EDICT_SIBLINGS_MAX && i < siblings->count; i++) {
 			struct edict_cpu *there = edict_cpu_of(siblings->cpu[i]);
@@ -161,6 +206,10 @@ __noinline int edict_core_begins(u64 active, u32 cpu, u32 before, u64 now)
 	}
 	if (yields && here->how != EDICT_HOW_DUE)
 		scx_bpf_kick_cpu(cpu, SCX_KICK_PREEMPT);
+	/* Last, for now it is known what they may run. */
+	if (hands || (tier != before && before < EDICT_TIERS_MAX &&
+		      (alone || edict_excludes(bank, before))))
+		edict_wake_core(siblings, hands);
 	return 0;
 }
 

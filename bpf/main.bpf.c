@@ -208,12 +208,13 @@ void BPF_STRUCT_OPS(edict_dispatch, s32 cpu, struct task_struct *prev)
 	struct edict_cpu *here = edict_cpu_of(cpu);
 	struct edict_task *t = NULL;
 	u32 own = edict_llc_of(cpu), prev_queue = 0, prev_tier = EDICT_TIERS_MAX, mask, tier, i,
-	    leaves, spent;
+	    leaves, spent, missed = 0;
 	bool away = false;
 
 	if (!bank || !here)
 		return;
 	leaves = bank->head.exclusive ? edict_core_leaves(active, cpu, now) : ~0U;
+	here->handed = 0;
 	if (prev && (prev->scx.flags & SCX_TASK_QUEUED) && !(prev->flags & PF_EXITING) &&
 	    bpf_cpumask_test_cpu(cpu, prev->cpus_ptr)) {
 		t = edict_task_of(prev);
@@ -254,16 +255,21 @@ void BPF_STRUCT_OPS(edict_dispatch, s32 cpu, struct task_struct *prev)
 		if ((mask & (mask - 1)) && i < EDICT_TIERS_MAX && edict_pays(bank, tier))
 			continue;
 		if (t && tier == prev_tier && edict_goes_on(prev_queue, edict_key(prev, t))) {
+			edict_core_hands(bank, here, tier, missed);
 			edict_keep_running(prev, t, here, bank, active, prev_queue, now);
 			return;
 		}
-		if (edict_take_from(active, cpu, edict_queue_of(bank, tier, own)))
+		if (edict_take_from(active, cpu, edict_queue_of(bank, tier, own))) {
+			edict_core_hands(bank, here, tier, missed);
 			return;
+		}
 		if (t && tier == prev_tier) {
+			edict_core_hands(bank, here, tier, missed);
 			edict_keep_running(prev, t, here, bank, active, prev_queue, now);
 			return;
 		}
 		mask &= ~(1U << tier);
+		missed |= 1U << tier;
 	}
 	if (edict_nr_llcs > 1 && edict_steal(active, cpu, own, leaves))
 		return;
@@ -275,7 +281,7 @@ void BPF_STRUCT_OPS(edict_dispatch, s32 cpu, struct task_struct *prev)
 	tier = here->tier;
 	here->tier = EDICT_TIERS_MAX;
 	if (bank->head.exclusive)
-		edict_core_left(active, cpu, tier);
+		edict_core_left(active, cpu, tier, now);
 }
 
 /*
@@ -399,7 +405,7 @@ void BPF_STRUCT_OPS(edict_cpu_release, s32 cpu, struct scx_cpu_release_args *arg
 
 	if (there) {
 		there->held = 1;
-		edict_core_left(READ_ONCE(edict_active), cpu, there->tier);
+		edict_core_left(READ_ONCE(edict_active), cpu, there->tier, scx_bpf_now());
 	}
 	if (edict_takes_back)
 		scx_bpf_reenqueue_local();

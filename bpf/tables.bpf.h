@@ -256,6 +256,8 @@ struct edict_cpu {
 	u64 coming_at;	  /* when a task was sent there that interrupts what runs */
 	u64 shared_until; /* until then a draw gave its core to other tiers */
 	u32 coming; /* one more than its tier, EDICT_TIERS_MAX if nothing goes before it; 0: none */
+	u32 hands;  /* its draw was won by a tier that has nothing for it, and its core is for one */
+	u32 handed; /* idle, it was handed such a win */
 	u32 asked; /* one more than the performance level asked for; 0: never asked */
 	u32 spare; /* bit t: tier t was drawn beyond its budget, since nobody else waited */
 } __attribute__((aligned(64)));
