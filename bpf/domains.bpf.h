@@ -195,9 +195,12 @@ __noinline int edict_survey_cpus(void)
 			return error;
 	}
 	bpf_for(cpu, 0, edict_nr_cpus) {
+		struct edict_siblings *siblings = bpf_map_lookup_elem(&edict_cores, &cpu);
 		struct edict_place *place = bpf_map_lookup_elem(&edict_places, &cpu);
 		u32 llc = edict_llc_of(cpu);
 
+		if (siblings && siblings->count)
+			edict_threads = 1;
 		if (!place || !edict_is_online(cpu))
 			continue;
 		edict_mask_add(edict_domain_at(llc), cpu);

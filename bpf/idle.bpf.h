@@ -71,7 +71,7 @@ __noinline int edict_best_idle(struct task_struct *p __arg_trusted, u64 active, 
 	if (!bank || prev < 0 || prev >= edict_nr_cpus)
 		return -EINVAL;
 	/* What runs beside an idle CPU matters: first the cores without. */
-	if (bank->head.exclusive)
+	if (edict_threads && edict_excludes(bank, edict_index(tier)))
 		flags = SCX_PICK_IDLE_CORE;
 	if (edict_confines(bank, tier)) {
 		cpus = edict_cpus_of_tier(active, tier);
@@ -101,23 +101,32 @@ __noinline int edict_idle_beside(struct task_struct *p __arg_trusted, u64 active
 				 s32 prev, u64 now)
 {
 	struct edict_bank *bank = EDICT_BANK(active);
+	const struct cpumask *idle;
+	s32 found = -EBUSY;
 	u32 i;
 
 	if (!bank)
 		return -EINVAL;
+	idle = scx_bpf_get_idle_cpumask();
+	if (bpf_cpumask_empty(idle))
+		goto out;
 	bpf_for(i, 0, edict_nr_cpus) {
 		u32 cpu = prev + i < edict_nr_cpus ? prev + i : prev + i - edict_nr_cpus;
 
-		if (!bpf_cpumask_test_cpu(cpu, p->cpus_ptr))
+		if (!bpf_cpumask_test_cpu(cpu, idle) || !bpf_cpumask_test_cpu(cpu, p->cpus_ptr))
 			continue;
 		if (!(edict_admitted(bank, active, cpu) & (1U << edict_index(tier))))
 			continue;
 		if (!(edict_core_leaves(active, cpu, now) & (1U << edict_index(tier))))
 			continue;
-		if (scx_bpf_test_and_clear_cpu_idle(cpu))
-			return cpu;
+		if (scx_bpf_test_and_clear_cpu_idle(cpu)) {
+			found = cpu;
+			break;
+		}
 	}
-	return -EBUSY;
+out:
+	scx_bpf_put_idle_cpumask(idle);
+	return found;
 }
 
 /* Claims an idle CPU for a task; negative where there is none. */
@@ -126,7 +135,7 @@ static __always_inline s32 edict_find_idle(struct task_struct *p, const struct e
 {
 	s32 cpu = edict_best_idle(p, active, tier, prev, wake_flags);
 
-	if (!bank->head.exclusive)
+	if (!bank->head.exclusive || !edict_threads)
 		return cpu;
 	if (cpu >= 0) {
 		if (edict_core_leaves(active, cpu, now) & (1U << edict_index(tier)))

@@ -213,7 +213,7 @@ void BPF_STRUCT_OPS(edict_dispatch, s32 cpu, struct task_struct *prev)
 
 	if (!bank || !here)
 		return;
-	leaves = bank->head.exclusive ? edict_core_leaves(active, cpu, now) : ~0U;
+	leaves = bank->head.exclusive && edict_threads ? edict_core_leaves(active, cpu, now) : ~0U;
 	here->handed = 0;
 	if (prev && (prev->scx.flags & SCX_TASK_QUEUED) && !(prev->flags & PF_EXITING) &&
 	    bpf_cpumask_test_cpu(cpu, prev->cpus_ptr)) {

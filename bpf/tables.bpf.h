@@ -435,6 +435,9 @@ u64 edict_pass_bounds[2];
 /* CPUs that are there; 0: not counted yet. */
 u32 edict_cpus_online;
 
+/* Whether a core has several CPUs; where none has, exclusive tiers ask for nothing. */
+u32 edict_threads;
+
 /* {generation << 1 | bank}: read once by each callback, and passed down. */
 u64 edict_active;
 
