@@ -62,7 +62,7 @@ __noinline int edict_waiting(u64 active, u32 llc, u32 cpu)
 __noinline int edict_take_from(u64 active, u32 cpu, u32 queue)
 {
 	struct edict_bank *bank = EDICT_BANK(active);
-	u32 left = edict_strays_max;
+	u32 left = edict_scan_max;
 	struct task_struct *p;
 
 	queue &= EDICT_QUEUES - 1;
@@ -87,7 +87,7 @@ __noinline int edict_take_from(u64 active, u32 cpu, u32 queue)
 __noinline int edict_take_first(u64 active, u32 cpu, u64 dsq, u64 now)
 {
 	struct edict_bank *bank = EDICT_BANK(active);
-	u32 left = edict_strays_max, leaves = ~0U;
+	u32 left = edict_scan_max, leaves = ~0U;
 	struct task_struct *p;
 
 	if (!bank || (dsq != EDICT_DSQ_DUE && dsq != EDICT_DSQ_RESUME))

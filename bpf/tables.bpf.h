@@ -459,7 +459,6 @@ u32 edict_loads_kept;
 /* Bounds that must not be constants: the verifier would count them down. */
 u32 edict_scan_max = 4096;
 u32 edict_kicks_max = 64;
-u32 edict_strays_max = 512;
 u32 edict_wakes_max = 32;
 
 /* Set before loading. */
