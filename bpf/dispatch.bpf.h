@@ -7,7 +7,8 @@
  *
  * The queues of the CPU's own cache come first, so that a task runs where its
  * data is. Only a CPU that would fall idle takes from another cache: first from
- * those of its own node, and from each by the same draw as there.
+ * those of its own node, and from each by the same draw as there. Where the
+ * first tier is to be served alone, that goes before a cache too.
  */
 #ifndef EDICT_DISPATCH_BPF_H
 #define EDICT_DISPATCH_BPF_H
@@ -141,6 +142,30 @@ __noinline int edict_take(u64 active, u32 cpu, u32 llc, u32 mask)
 		mask &= ~(1U << tier);
 	}
 	return 0;
+}
+
+/*
+ * The first tier is served alone (`strict`): whatever of one before `first` waits
+ * under another cache goes before what waits here.
+ */
+__noinline int edict_take_above(u64 active, u32 cpu, u32 own, u32 first, u32 leaves)
+{
+	u32 above = ((1U << edict_index(first)) - 1) & leaves, i;
+
+	/* What has taken its budget goes before nobody. */
+	above &= ~edict_exhausted_of(active, above);
+	bpf_for(i, 1, edict_nr_llcs) {
+		u32 llc = own + i < edict_nr_llcs ? own + i : own + i - edict_nr_llcs;
+		u32 mask;
+
+		/* What is further away is left to its own CPUs. */
+		if (i >= EDICT_LLCS_NEAR)
+			break;
+		mask = edict_waiting(active, llc, cpu) & above;
+		if (mask && edict_take(active, cpu, llc, mask))
+			return true;
+	}
+	return false;
 }
 
 /* Nothing waits here: whatever waits elsewhere and may run here. */

@@ -247,6 +247,9 @@ void BPF_STRUCT_OPS(edict_dispatch, s32 cpu, struct task_struct *prev)
 		if (!(mask & ~spent) && edict_steal(active, cpu, own, leaves & ~spent))
 			return;
 	}
+	if (edict_nr_llcs > 1 && bank->head.between == EDICT_BETWEEN_STRICT && mask &&
+	    !(mask & 1) && edict_take_above(active, cpu, own, edict_low_bit(mask), leaves))
+		return;
 	/* As edict_take(), with the task that ran among those that may win. */
 	bpf_for(i, 0, 2 * EDICT_TIERS_MAX) {
 		if (!mask)

@@ -22,6 +22,8 @@ mod attach;
 mod attributes;
 #[path = "live/balance.rs"]
 mod balance;
+#[path = "live/cores.rs"]
+mod cores;
 #[path = "live/domains.rs"]
 mod domains;
 #[path = "live/draws.rs"]
