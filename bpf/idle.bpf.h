@@ -207,14 +207,14 @@ __noinline int edict_spread(struct task_struct *p __arg_trusted, u64 active, u32
 }
 
 /* A CPU whose task a waking task may interrupt, for its tier is in `preempt`; or -1. */
-static __always_inline s32 edict_victim(struct task_struct *p, const struct edict_bank *bank,
-					u64 active, const struct edict_task *t, u32 preempt,
-					u64 now)
+__noinline int edict_victim(struct task_struct *p __arg_trusted, u64 active, u32 preempt, u64 now)
 {
 	s32 first = scx_bpf_task_cpu(p), held = -1;
+	struct edict_bank *bank = EDICT_BANK(active);
+	struct edict_task *t = edict_task_of(p);
 	u32 i;
 
-	if (!preempt)
+	if (!preempt || !bank || !t)
 		return -1;
 	for (i = 0; i < EDICT_PREEMPT_SCAN; i++) {
 		struct edict_cpu *there;

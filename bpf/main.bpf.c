@@ -149,8 +149,7 @@ void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
 	}
 	agent = p->tgid == READ_ONCE(edict_agent);
 	if ((enq_flags & SCX_ENQ_WAKEUP) && !claimed) {
-		cpu = edict_victim(p, bank, active, t,
-				   agent ? ~0U : edict_interrupts(bank, tier, now), now);
+		cpu = edict_victim(p, active, agent ? ~0U : edict_interrupts(bank, tier, now), now);
 		if (cpu >= 0) {
 			struct edict_cpu *there = edict_cpu_of(cpu);
 

@@ -117,6 +117,7 @@ rules {
         let (share, due) = (used / total * 100.0, tickets / 9.2);
         println!("{name:9} {share:6.2} % of CPU time, {due:6.2} % of tickets");
         assert!((share - due).abs() < 3.0, "{name} got {share}");
+        assert!(share > due / 2.0, "{name} got {share}");
     }
     assert!(attached.ejection().is_none());
     attached.detach().unwrap();
@@ -200,9 +201,15 @@ rules { f: when comm == "first" -> first   otherwise -> second }
     });
     println!("each had a CPU of its own after {spread:?}");
     assert!(spread.is_some());
-    let parts = parts(&workers, Duration::from_secs(5));
-    println!("parts of a CPU that each got: {parts:.2?}");
-    assert!(parts.iter().all(|part| *part > 0.9));
+    // Again, for a host that takes a CPU away for a while.
+    let alone = |workers: &[Worker], time| {
+        (0..3).any(|_| {
+            let parts = self::parts(workers, Duration::from_secs(time));
+            println!("parts of a CPU that each got: {parts:.2?}");
+            parts.iter().all(|part| *part > 0.9)
+        })
+    };
+    assert!(alone(&workers, 5));
     // One of each tier is alone under its cache, and gets all of a CPU as well.
     drop(workers);
     let pair = [
@@ -210,9 +217,7 @@ rules { f: when comm == "first" -> first   otherwise -> second }
         Worker::start("second", "spin"),
     ];
     std::thread::sleep(Duration::from_millis(500));
-    let parts = self::parts(&pair, Duration::from_secs(3));
-    println!("one of each tier: {parts:.2?}");
-    assert!(parts.iter().all(|part| *part > 0.9));
+    assert!(alone(&pair, 3));
     let statistics = attached.statistics().unwrap();
     assert!(attached.ejection().is_none());
     println!("{:?}", statistics.tiers);
@@ -270,7 +275,7 @@ fn vm_domains_a_tier_stays_on_its_cpus() {
     let attached = lab::attach(
         r#"language 1
 policy confined { version = "1" }
-tier kept   { tickets = 10     slice = 5ms   cpus = "1-2"     max_wait = 100ms }
+tier kept   { tickets = 100    slice = 5ms   cpus = "1-2" }
 tier cached { tickets = 10     slice = 5ms   cpus = "llc 1"   max_wait = 100ms }
 tier free   { tickets = 1000   slice = 5ms   preempt = [kept] }
 rules {
@@ -336,6 +341,8 @@ rules {
     );
     assert!(used > Duration::from_millis(20));
     assert!(statistics.tiers[0].strays > 0);
+    // By the draws of its CPU, not since it had waited too long.
+    assert_eq!(statistics.tiers[0].overdue, 0);
     assert_eq!(statistics.tiers[2].strays, 0);
     assert!(attached.ejection().is_none());
     attached.detach().unwrap();
@@ -529,8 +536,8 @@ fn vm_domains_policies_change_while_tasks_run() {
         format!(
             r#"language 1
 policy changes {{ version = "1" }}
-tier a {{ tickets = 100   slice = 3ms   {more}   max_wait = 500ms }}
-tier b {{ tickets = 100   slice = 5ms   order = {order}   max_wait = 500ms }}
+tier a {{ tickets = 100   slice = 3ms   {more} }}
+tier b {{ tickets = 100   slice = 5ms   order = {order} }}
 rules {{ a: when comm == "a" -> a   otherwise -> b }}
 "#
         )
@@ -558,7 +565,8 @@ rules {{ a: when comm == "a" -> a   otherwise -> b }}
         std::thread::sleep(Duration::from_millis(60));
     }
     let before = used_by(&workers);
-    let took = lab::until(Duration::from_millis(4500), || {
+    // Well before the five seconds after which anything is due.
+    let took = lab::until(Duration::from_millis(3000), || {
         used_by(&workers)
             .iter()
             .zip(&before)
