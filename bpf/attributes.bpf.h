@@ -11,12 +11,14 @@
  * There is no hook for renaming, nice, setuid or moving between cgroups: each
  * attribute that the policy uses costs one comparison per enqueue instead, so
  * that no change is lost and none is raced. A fingerprint is taken before the
- * facts: what changes in between makes the next enqueue look again.
+ * facts: what changes in between makes the next enqueue look again. A barrier
+ * stands between the two, for processors that read in another order.
  *
  * What the kernel cannot evaluate is told by the agent, and is unknown until
  * then: for a process as long as its exec_id is the same, for cgroups, users
  * and patterns on names by what they are, for the machine as a whole once a
- * second. A question is sent once for each generation and thing.
+ * second. A question is sent once for each generation and thing, and an answer
+ * makes those look again that wait for one of its kind.
  *
  * Nothing here sleeps, and nothing here may run where sleeping is possible:
  * agents wait for RCU readers before they refill a bank.
@@ -56,6 +58,16 @@
 	 EDICT_USES(EDICT_SLOT_PARENT_COMM_PATTERNS))
 /* Beside the slots: whether to ask for what is not known. */
 #define EDICT_ASK (1ULL << 63)
+
+/*
+ * Nothing passes it in either direction. An atomic operation on a word that
+ * nobody else uses: an exchange is a full barrier, on arm64 too, and the compiler
+ * has no lighter instruction that every kernel takes.
+ */
+static __always_inline void edict_barrier(u64 *own)
+{
+	__sync_lock_test_and_set(own, 0);
+}
 
 static __always_inline struct edict_task *edict_task_of(struct task_struct *p)
 {
@@ -176,6 +188,36 @@ static __always_inline struct edict_exe *edict_exe_of(struct task_struct *p, u64
 	return NULL;
 }
 
+/* Takes a mark back, of a question that was lost. */
+static __always_inline void edict_unask(const struct edict_told_key *key)
+{
+	if (key->kind == EDICT_TOLD_CGROUP)
+		bpf_map_delete_elem(&edict_told_cgroups, key);
+	else if (key->kind == EDICT_TOLD_USER)
+		bpf_map_delete_elem(&edict_told_users, key);
+	else
+		bpf_map_delete_elem(&edict_told_names, key);
+}
+
+static __always_inline long edict_mark(const struct edict_told_key *key,
+				       const struct edict_told *asked)
+{
+	if (key->kind == EDICT_TOLD_CGROUP)
+		return bpf_map_update_elem(&edict_told_cgroups, key, asked, BPF_ANY);
+	if (key->kind == EDICT_TOLD_USER)
+		return bpf_map_update_elem(&edict_told_users, key, asked, BPF_ANY);
+	return bpf_map_update_elem(&edict_told_names, key, asked, BPF_ANY);
+}
+
+static __always_inline struct edict_told *edict_told_of(const struct edict_told_key *key)
+{
+	if (key->kind == EDICT_TOLD_CGROUP)
+		return bpf_map_lookup_elem(&edict_told_cgroups, key);
+	if (key->kind == EDICT_TOLD_USER)
+		return bpf_map_lookup_elem(&edict_told_users, key);
+	return bpf_map_lookup_elem(&edict_told_names, key);
+}
+
 /* Asks for the rows of a key. The answer comes after the mark, and replaces it. */
 static __always_inline void edict_ask(u32 kind, u64 low, u64 high, u64 active)
 {
@@ -189,7 +231,7 @@ static __always_inline void edict_ask(u32 kind, u64 low, u64 high, u64 active)
 		.row = { EDICT_ROW_UNKNOWN, EDICT_ROW_UNKNOWN, EDICT_ROW_UNKNOWN },
 	};
 
-	if (bpf_map_update_elem(&edict_told_rows, &key, &asked, BPF_ANY)) {
+	if (edict_mark(&key, &asked)) {
 		struct edict_counters *counters = edict_count_in(active);
 
 		if (counters)
@@ -197,7 +239,7 @@ static __always_inline void edict_ask(u32 kind, u64 low, u64 high, u64 active)
 		return;
 	}
 	if (!edict_tell(active, EDICT_EVENT_TOLD + kind, 0, low, high))
-		bpf_map_delete_elem(&edict_told_rows, &key);
+		edict_unask(&key);
 }
 
 static __always_inline void edict_take_row(struct edict_facts *facts, u32 slot, u32 row)
@@ -216,7 +258,7 @@ __noinline int edict_take_told(struct edict_facts *facts __arg_nonnull, u64 kind
 		.bank = EDICT_BANK_INDEX(active),
 		.word = { low, high },
 	};
-	struct edict_told *told = bpf_map_lookup_elem(&edict_told_rows, &key);
+	struct edict_told *told = edict_told_of(&key);
 
 	if (!told || told->generation != EDICT_GENERATION(active)) {
 		if (kind_and_ask & EDICT_ASK)
@@ -261,12 +303,18 @@ static __always_inline void edict_take_system(struct edict_facts *facts, u64 act
 		}                                 \
 	} while (0)
 
-/* Reads what `uses` wants, and no more: each reading has its price. */
-static __always_inline void edict_read_facts(struct task_struct *p, struct edict_facts *facts,
-					     u64 active, u64 uses, u64 now)
+/*
+ * Reads what `uses` wants, and no more: each reading has its price. A global
+ * function: what was read does not multiply what the verifier follows in the
+ * callers. Some of them may sleep, so it has a read-side section of its own.
+ */
+__noinline int edict_read_facts(struct task_struct *p __arg_trusted,
+				struct edict_facts *facts __arg_nonnull, u64 active, u64 uses,
+				u64 now)
 {
 	u64 ask = uses & EDICT_ASK, known = 0;
 
+	bpf_rcu_read_lock();
 	facts->known = 0;
 	if (uses & EDICT_USES_COMM) {
 		/* The kernel pads a comm with NUL, and so do the keys of the bank. */
@@ -299,6 +347,8 @@ static __always_inline void edict_read_facts(struct task_struct *p, struct edict
 		u32 index = EDICT_BANK_INDEX(active);
 
 		if (exe) {
+			/* Its rows are read after the generation that they are of. */
+			edict_barrier(&facts->left[0]);
 			edict_take_row(facts, EDICT_ATTR_EXE, exe->row[index][EDICT_OF_EXE]);
 			edict_take_row(facts, EDICT_ATTR_CMDLINE,
 				       exe->row[index][EDICT_OF_CMDLINE]);
@@ -322,6 +372,41 @@ static __always_inline void edict_read_facts(struct task_struct *p, struct edict
 		if (t)
 			edict_read_behaviour(t, facts, uses, now);
 	}
+	bpf_rcu_read_unlock();
+	return 0;
+}
+
+/* The kinds of keys whose rows are wanted and are not there. */
+static __always_inline u32 edict_awaited(const struct edict_facts *facts, u64 uses)
+{
+	u64 open = uses & EDICT_USES_TOLD & ~facts->known;
+	u32 awaits = 0;
+
+	if (open & EDICT_USES_CGROUP)
+		awaits |= 1 << EDICT_TOLD_CGROUP;
+	if (open & EDICT_USES(EDICT_ATTR_USER))
+		awaits |= 1 << EDICT_TOLD_USER;
+	if (open & EDICT_USES(EDICT_SLOT_COMM_PATTERNS))
+		awaits |= 1 << EDICT_TOLD_COMM;
+	if (open & EDICT_USES(EDICT_SLOT_PARENT_COMM_PATTERNS))
+		awaits |= 1 << EDICT_TOLD_PARENT_COMM;
+	return awaits;
+}
+
+/* Whether rows were told that the task waits for, or known ones changed. */
+static __always_inline bool edict_news_for(const struct edict_task *t)
+{
+	u32 kind;
+
+	if (READ_ONCE(edict_retold_epoch) != t->retold_epoch)
+		return true;
+	if (!t->awaits)
+		return false;
+	for (kind = 0; kind < EDICT_TOLD_KINDS; kind++) {
+		if ((t->awaits & (1 << kind)) && READ_ONCE(edict_epochs[kind]) != t->epoch[kind])
+			return true;
+	}
+	return false;
 }
 
 /* Whether anything that the verdict was drawn from has changed. */
@@ -345,7 +430,7 @@ static __always_inline bool edict_stale(struct task_struct *p, struct edict_task
 		return true;
 	if ((uses & EDICT_USES_PROCESS) && p->group_leader->self_exec_id != t->exec_id)
 		return true;
-	if ((uses & EDICT_USES_TOLD) && READ_ONCE(edict_epoch) != t->epoch)
+	if ((uses & EDICT_USES_TOLD) && edict_news_for(t))
 		return true;
 	if ((uses & EDICT_USES_SYSTEM) && READ_ONCE(edict_system_epoch) != t->system_epoch)
 		return true;
@@ -378,8 +463,12 @@ static __always_inline bool edict_stale(struct task_struct *p, struct edict_task
 /* The fingerprint of what is about to be read. */
 static __always_inline void edict_remember(struct task_struct *p, struct edict_task *t, u64 uses)
 {
+	u32 kind;
+
 	t->dirty = 0;
-	t->epoch = READ_ONCE(edict_epoch);
+	for (kind = 0; kind < EDICT_TOLD_KINDS; kind++)
+		t->epoch[kind] = READ_ONCE(edict_epochs[kind]);
+	t->retold_epoch = READ_ONCE(edict_retold_epoch);
 	t->system_epoch = READ_ONCE(edict_system_epoch);
 	t->static_prio = p->static_prio;
 	t->pid = p->pid;
@@ -395,6 +484,7 @@ static __always_inline void edict_remember(struct task_struct *p, struct edict_t
 		t->parent = p->real_parent->tgid;
 	if (uses & EDICT_USES_PLACE)
 		t->place = edict_place_of(p);
+	edict_barrier(&t->fence);
 }
 
 /*
@@ -428,6 +518,7 @@ __noinline int edict_refresh(struct task_struct *p __arg_trusted, u64 active, u6
 	/* What could not be asked is asked again when it is queued next. */
 	if (counters && counters->events_lost != lost)
 		t->dirty = 1;
+	t->awaits = edict_awaited(facts, uses);
 	t->comm[0] = facts->comm[0];
 	t->comm[1] = facts->comm[1];
 	t->parent_comm[0] = facts->parent_comm[0];

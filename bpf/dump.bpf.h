@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the kernel prints of the scheduler when it ends it: its queues and
- * tiers, and what is known of each task.
+ * What the kernel prints of the scheduler when it ends it, or when it is asked
+ * to (SysRq-D): the tiers with their queues, and what is known of each task.
  *
  * What it does not do: it changes nothing, for it may run in the middle of
  * whatever went wrong.

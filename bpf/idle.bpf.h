@@ -25,7 +25,7 @@
 #define EDICT_IDLE_BPF_H
 
 #include "cores.bpf.h"
-#include "domains.bpf.h"
+#include "hotplug.bpf.h"
 
 /* How long a CPU takes at most until it runs what interrupts it. */
 #define EDICT_COMING_NS 1000000
@@ -113,7 +113,8 @@ __noinline int edict_idle_beside(struct task_struct *p __arg_trusted, u64 active
 	bpf_for(i, 0, edict_nr_cpus) {
 		u32 cpu = prev + i < edict_nr_cpus ? prev + i : prev + i - edict_nr_cpus;
 
-		if (!bpf_cpumask_test_cpu(cpu, idle) || !bpf_cpumask_test_cpu(cpu, p->cpus_ptr))
+		if (!bpf_cpumask_test_cpu(cpu, idle) || !bpf_cpumask_test_cpu(cpu, p->cpus_ptr) ||
+		    edict_gone(cpu))
 			continue;
 		if (!(edict_admitted(bank, active, cpu) & (1U << edict_index(tier))))
 			continue;
@@ -135,6 +136,11 @@ static __always_inline s32 edict_find_idle(struct task_struct *p, const struct e
 {
 	s32 cpu = edict_best_idle(p, active, tier, prev, wake_flags);
 
+	/* One that is offline was still among the idle ones; now it is not. */
+	if (cpu >= 0 && edict_gone(cpu))
+		cpu = edict_best_idle(p, active, tier, prev, wake_flags);
+	if (cpu >= 0 && edict_gone(cpu))
+		cpu = -EBUSY;
 	if (!bank->head.exclusive || !edict_threads)
 		return cpu;
 	if (cpu >= 0) {
@@ -225,7 +231,7 @@ __noinline int edict_victim(struct task_struct *p __arg_trusted, u64 active, u32
 		if (cpu >= edict_nr_cpus)
 			cpu -= edict_nr_cpus;
 		there = edict_cpu_of(cpu);
-		if (!there)
+		if (!there || there->gone)
 			continue;
 		tier = READ_ONCE(there->tier);
 		/* It need not have come: another CPU may have got it, or nobody. */

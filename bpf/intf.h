@@ -303,6 +303,7 @@ enum edict_told_kind {
 	EDICT_TOLD_USER = 1,	    /* effective user id: user */
 	EDICT_TOLD_COMM = 2,	    /* a comm: the patterns on `comm` */
 	EDICT_TOLD_PARENT_COMM = 3, /* a comm: the patterns on `parent.comm` */
+	EDICT_TOLD_KINDS = 4,
 	EDICT_TOLD_ROWS = 3,
 };
 
@@ -310,6 +311,12 @@ struct edict_told_key {
 	u32 kind;
 	u32 bank;
 	u64 word[2];
+};
+
+/* edict_rows_told: of which kinds, a bit for each; and whether known rows changed. */
+struct edict_news {
+	u32 kinds;
+	u32 changed;
 };
 
 /* With all rows unknown it says that the agent has been asked. */
@@ -351,6 +358,7 @@ struct edict_confine_request {
 enum edict_event_kind {
 	EDICT_EVENT_PROCESS = 1,     /* the rows of this process are not known */
 	EDICT_EVENT_CGROUP_GONE = 2,
+	EDICT_EVENT_CPUS = 3,	     /* a CPU came or went */
 	EDICT_EVENT_TOLD = 16,	     /* and above: the rows of that kind of key */
 };
 
@@ -504,6 +512,7 @@ _Static_assert(sizeof(struct edict_tier_counters) == 41 * 8, "tier counters");
 _Static_assert(sizeof(struct edict_counters) == 32 + 512 * 8 + 16 * 328, "counters");
 _Static_assert(sizeof(struct edict_told_key) == 24, "key of what is told");
 _Static_assert(sizeof(struct edict_told) == 24, "what is told");
+_Static_assert(sizeof(struct edict_news) == 8, "news");
 _Static_assert(sizeof(struct edict_system) == 32, "rows of the system");
 _Static_assert(sizeof(struct edict_siblings) == 32, "siblings");
 _Static_assert(sizeof(struct edict_confine_request) == 8, "bank to confine");

@@ -16,7 +16,7 @@
 #ifndef EDICT_KEEPER_BPF_H
 #define EDICT_KEEPER_BPF_H
 
-#include "domains.bpf.h"
+#include "hotplug.bpf.h"
 
 enum {
 	EDICT_KEEP_MIN_NS = 1000000,
@@ -80,11 +80,11 @@ static __always_inline void edict_make_room(struct task_struct *p, struct edict_
 		    (t && !edict_admits(bank, active, t, i)))
 			continue;
 		cpu = edict_cpu_of(i);
-		if (!cpu || cpu->kicked_at == now || cpu->held)
+		if (!cpu || cpu->kicked_at == now || cpu->held || cpu->gone)
 			continue;
 		tier = cpu->tier;
 		if (tier >= EDICT_TIERS_MAX) {
-			/* Idle, or offline, or another class has it. */
+			/* Idle, or another class has it. */
 			if (!scx_bpf_test_and_clear_cpu_idle(i))
 				continue;
 			scx_bpf_kick_cpu(i, SCX_KICK_IDLE);
@@ -134,14 +134,14 @@ static __always_inline void edict_wake_idle(struct edict_bank *bank, u64 active,
 		if (!left--)
 			break;
 		if (!bank->head.confined || !t || t->stray) {
-			cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
+			cpu = edict_pick_idle(p);
 			if (cpu >= 0)
 				scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
 			continue;
 		}
 		bpf_for(i, 0, edict_nr_cpus) {
 			if (bpf_cpumask_test_cpu(i, p->cpus_ptr) &&
-			    edict_admits(bank, active, t, i) &&
+			    edict_admits(bank, active, t, i) && !edict_gone(i) &&
 			    scx_bpf_test_and_clear_cpu_idle(i)) {
 				scx_bpf_kick_cpu(i, SCX_KICK_IDLE);
 				break;
@@ -224,6 +224,8 @@ static __always_inline u64 edict_keep(u64 active, u64 now)
 
 	if (!bank)
 		return period;
+	if (READ_ONCE(edict_cpus_untold))
+		edict_tell_cpus(active);
 	bpf_for(tier, 0, EDICT_TIERS_MAX) {
 		u64 limit = edict_limit_of(bank, tier);
 

@@ -31,6 +31,7 @@
  *   pace.bpf.h        performance levels
  *   lottery.bpf.h     their arithmetic
  *   loads.bpf.h       loads and moves; balance.bpf.h has their arithmetic
+ *   hotplug.bpf.h     CPUs that come and go
  *   requests.bpf.h    what the agent asks
  *   listing.bpf.h     all tasks, for lists
  *   dump.bpf.h        what the kernel prints when it ends the scheduler
@@ -47,6 +48,7 @@
 #include "idle.bpf.h"
 #include "pace.bpf.h"
 #include "keeper.bpf.h"
+#include "dump.bpf.h"
 #include "listing.bpf.h"
 #include "loads.bpf.h"
 #include "requests.bpf.h"
@@ -58,14 +60,20 @@ UEI_DEFINE(uei);
 s32 BPF_STRUCT_OPS(edict_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
 {
 	u64 now = scx_bpf_now(), active = READ_ONCE(edict_active), slice;
-	u32 tier = edict_index(edict_refresh(p, active, now)), queue, waiting;
 	struct edict_bank *bank = EDICT_BANK(active);
 	struct edict_task *t = edict_task_of(p);
+	u32 tier, queue, waiting;
 	s32 cpu;
 
 	if (!t || !bank)
 		return prev_cpu;
 	t->claimed = 0;
+	/* It is judged as one that has woken. */
+	if (wake_flags & SCX_WAKE_TTWU) {
+		edict_woke(t, now);
+		t->woken = 1;
+	}
+	tier = edict_index(edict_refresh(p, active, now));
 	cpu = edict_find_idle(p, bank, active, tier, prev_cpu, wake_flags, now);
 	if (cpu < 0) {
 		if (wake_flags & SCX_WAKE_FORK)
@@ -96,7 +104,7 @@ s32 BPF_STRUCT_OPS(edict_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wa
 
 void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
 {
-	u64 now = scx_bpf_now(), active = READ_ONCE(edict_active), slice;
+	u64 now = scx_bpf_now(), active = READ_ONCE(edict_active), slice, limit;
 	int tier = edict_refresh(p, active, now);
 	struct edict_bank *bank = EDICT_BANK(active);
 	struct edict_task *t = edict_task_of(p);
@@ -138,7 +146,9 @@ void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
 		/* It was changed while it waited to go on: another run. */
 		if (t->resumes)
 			edict_run_ended(t);
-		t->queued_at = now;
+		/* Moved or changed while it waited, it has waited since then. */
+		if (!t->queued_at || (enq_flags & SCX_ENQ_WAKEUP))
+			t->queued_at = now;
 	}
 	t->resumes = 0;
 
@@ -179,9 +189,18 @@ void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
 		goto wake_idle;
 	}
 
+	/* It was changed while it waited, and may have been among the due. */
+	limit = edict_limit_of(bank, tier);
+	if (!edict_before(now, t->queued_at + limit / 2)) {
+		t->how = EDICT_HOW_DUE;
+		scx_bpf_dsq_insert_vtime(p, EDICT_DSQ_DUE, slice, t->queued_at + limit, enq_flags);
+		goto wake_idle;
+	}
+
 	t->how = EDICT_HOW_DRAWN;
-	if (scx_bpf_dsq_nr_queued(EDICT_DSQ(queue)) <= 0)
-		edict_queue_state_of(queue)->bound = now;
+	if (scx_bpf_dsq_nr_queued(EDICT_DSQ(queue)) <= 0 ||
+	    edict_before(t->queued_at, edict_queue_state_of(queue)->bound))
+		edict_queue_state_of(queue)->bound = t->queued_at;
 	if (EDICT_QUEUE_ORDER(queue) == EDICT_ORDER_FIFO)
 		scx_bpf_dsq_insert(p, EDICT_DSQ(queue), slice, enq_flags);
 	else
@@ -214,6 +233,8 @@ void BPF_STRUCT_OPS(edict_dispatch, s32 cpu, struct task_struct *prev)
 
 	if (!bank || !here)
 		return;
+	if (here->gone) /* The kernel asks only for those that are online: it did not go. */
+		edict_cpu_comes(here, cpu);
 	leaves = bank->head.exclusive && edict_threads ? edict_core_leaves(active, cpu, now) : ~0U;
 	here->handed = 0;
 	if (prev && (prev->scx.flags & SCX_TASK_QUEUED) && !(prev->flags & PF_EXITING) &&
@@ -298,7 +319,7 @@ void BPF_STRUCT_OPS(edict_update_idle, s32 cpu, bool idle)
 	u64 active = READ_ONCE(edict_active), now = scx_bpf_now();
 	struct edict_cpu *here = edict_cpu_of(cpu);
 
-	if (!idle || !here)
+	if (!idle || !here || here->gone)
 		return;
 	/* The barrier between telling, which the kernel has done, and looking. */
 	__sync_lock_test_and_set(&here->idle_at, now);
@@ -314,8 +335,12 @@ void BPF_STRUCT_OPS(edict_runnable, struct task_struct *p, u64 enq_flags)
 	if (!t)
 		return;
 	edict_load_begins(p, t, now);
-	if (enq_flags & SCX_ENQ_WAKEUP)
+	if (!(enq_flags & SCX_ENQ_WAKEUP))
+		return;
+	/* select_cpu has recorded it, where it was asked. */
+	if (!t->woken)
 		edict_woke(t, now);
+	t->woken = 0;
 }
 
 void BPF_STRUCT_OPS(edict_running, struct task_struct *p)
@@ -326,6 +351,9 @@ void BPF_STRUCT_OPS(edict_running, struct task_struct *p)
 	struct edict_cpu *here = edict_cpu_of(cpu);
 	struct edict_task *t = edict_task_of(p);
 
+	/* It only passes: the kernel moves it to another CPU at once. */
+	if (here && here->gone)
+		return;
 	if (here) {
 		here->held = 0;
 		here->coming = 0;
@@ -383,7 +411,8 @@ void BPF_STRUCT_OPS(edict_stopping, struct task_struct *p, bool runnable)
 	struct edict_task *t = edict_task_of(p);
 	u64 now = scx_bpf_now();
 
-	if (!t)
+	/* What only passed through a CPU that goes has not run. */
+	if (!t || !t->ran_at)
 		return;
 	edict_charge(p, t, now);
 	edict_ledger_settle(t);
@@ -415,6 +444,15 @@ void BPF_STRUCT_OPS(edict_cpu_release, s32 cpu, struct scx_cpu_release_args *arg
 		scx_bpf_reenqueue_local();
 }
 
+/* It comes from another class: what it waited before is over. */
+void BPF_STRUCT_OPS(edict_enable, struct task_struct *p)
+{
+	struct edict_task *t = edict_task_of(p);
+
+	if (t)
+		t->queued_at = 0;
+}
+
 void BPF_STRUCT_OPS(edict_quiescent, struct task_struct *p, u64 deq_flags)
 {
 	struct edict_task *t = edict_task_of(p);
@@ -428,6 +466,7 @@ void BPF_STRUCT_OPS(edict_quiescent, struct task_struct *p, u64 deq_flags)
 	if (deq_flags & SCX_DEQ_SLEEP) {
 		edict_burst_ended(t);
 		t->slept_at = now;
+		t->queued_at = 0; /* it may be set still, on a CPU that goes */
 	}
 }
 
@@ -508,6 +547,7 @@ s32 BPF_STRUCT_OPS_SLEEPABLE(edict_init)
 	}
 	bank = EDICT_BANK(READ_ONCE(edict_active));
 	edict_sow(bank && bank->head.seed ? bank->head.seed : edict_seed);
+	edict_mark_cpus();
 	keeper = bpf_map_lookup_elem(&edict_keepers, &key);
 	if (!keeper)
 		return -ESRCH;
@@ -534,6 +574,9 @@ SCX_OPS_DEFINE(edict_ops,
 	       .stopping = (void *)edict_stopping,
 	       .quiescent = (void *)edict_quiescent,
 	       .cpu_release = (void *)edict_cpu_release,
+	       .cpu_online = (void *)edict_cpu_online,
+	       .cpu_offline = (void *)edict_cpu_offline,
+	       .enable = (void *)edict_enable,
 	       .init_task = (void *)edict_init_task,
 	       .init = (void *)edict_init,
 	       .exit = (void *)edict_exit,

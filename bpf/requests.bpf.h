@@ -127,7 +127,8 @@ int edict_fill(void *ctx)
 		}
 		exe->row[bank][EDICT_OF_EXE] = at->row[EDICT_OF_EXE];
 		exe->row[bank][EDICT_OF_CMDLINE] = at->row[EDICT_OF_CMDLINE];
-		WRITE_ONCE(exe->generation[bank], at->generation);
+		/* After the rows, and before anyone is made to look. */
+		__sync_lock_test_and_set(&exe->generation[bank], at->generation);
 		at->error = 0;
 		if (EDICT_ACTIVE(at->generation, bank) == READ_ONCE(edict_active)) {
 			bpf_rcu_read_lock();
@@ -144,11 +145,20 @@ int edict_fill(void *ctx)
 	return 0;
 }
 
-/* Makes every task look again at what the agent tells for many. */
+/* Makes tasks look again at what the agent tells for many. */
 SEC("syscall")
-int edict_rows_told(void *ctx)
+int edict_rows_told(struct edict_news *news)
 {
-	__sync_fetch_and_add(&edict_epoch, 1);
+	u32 kind;
+
+	/* Whoever sees the new number sees what was written before. */
+	edict_barrier(&edict_fence);
+	for (kind = 0; kind < EDICT_TOLD_KINDS; kind++) {
+		if (news->kinds & (1 << kind))
+			__sync_fetch_and_add(&edict_epochs[kind], 1);
+	}
+	if (news->changed)
+		__sync_fetch_and_add(&edict_retold_epoch, 1);
 	return 0;
 }
 
@@ -156,6 +166,7 @@ int edict_rows_told(void *ctx)
 SEC("syscall")
 int edict_system_changed(void *ctx)
 {
+	edict_barrier(&edict_fence);
 	__sync_fetch_and_add(&edict_system_epoch, 1);
 	return 0;
 }

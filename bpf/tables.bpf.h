@@ -3,7 +3,7 @@
  * Every map and every variable of the object, each with one sentence.
  *
  *   who writes        what                         who reads
- *   agent             edict_banks, edict_told_rows every callback
+ *   agent             edict_banks, edict_told_*    every callback
  *   agent             edict_systems, edict_places, every callback
  *                     edict_cores
  *   commit request    edict_active                 every callback, once
@@ -35,16 +35,32 @@ struct {
 } edict_banks SEC(".maps");
 
 /*
- * The rows of cgroups, users and names, as far as the agent has told. Names come
- * and go without end, so the one that was longest out of use makes room; what
- * has lost its place is unknown, and is asked for like anything else.
+ * The rows of names, as far as the agent has told. Names come and go without end,
+ * so the one that was longest out of use makes room; what has lost its place is
+ * unknown, and is asked for like anything else.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 65536);
 	__type(key, struct edict_told_key);
 	__type(value, struct edict_told);
-} edict_told_rows SEC(".maps");
+} edict_told_names SEC(".maps");
+
+/* Those of cgroups, which no storm of names may push out. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct edict_told_key);
+	__type(value, struct edict_told);
+} edict_told_cgroups SEC(".maps");
+
+/* Those of users. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct edict_told_key);
+	__type(value, struct edict_told);
+} edict_told_users SEC(".maps");
 
 /* The rows of the machine as a whole, in each bank. */
 struct {
@@ -178,8 +194,11 @@ struct edict_task {
 	u64 parent_comm[2];
 	u64 exec_id;
 	u64 cgroup;
-	u64 epoch;
+	u32 epoch[EDICT_TOLD_KINDS];
+	u32 retold_epoch;
+	u32 awaits; /* bit k: rows of kind k that are wanted were not known */
 	u64 system_epoch;
+	u64 fence; /* for its barrier only */
 	s32 static_prio;
 	u32 euid;
 	u32 egid;
@@ -228,6 +247,8 @@ struct edict_task {
 	u64 budget_most;    /* how far ahead of now it may bring the arrival time */
 	u32 stride_tickets; /* 0: the tiers do not take turns by stride */
 	u32 budget_ppm;	    /* 0: its tier has no budget */
+	u32 woken;	    /* the wake-up is recorded already */
+	u32 spare;
 	/* Load: EDICT_LOAD_OF the CPU that it is part of; 0: none. */
 	u64 load;
 	u32 go_round; /* the round whose moves it was chosen for; 0: none */
@@ -251,6 +272,7 @@ struct edict_cpu {
 	u32 how;
 	u32 held; /* another class has it, and interrupted what the rest says */
 	u32 spared; /* what it runs is held back by no tier beside it, and holds back none */
+	u32 gone;   /* it is offline */
 	u64 alone_since;  /* when its core became its exclusive tier's */
 	u64 idle_at;	  /* when it fell idle last */
 	u64 coming_at;	  /* when a task was sent there that interrupts what runs */
@@ -447,14 +469,22 @@ u64 edict_active;
  */
 u32 edict_agent;
 
-/* Raised when rows of cgroups, users or names were told. */
-u64 edict_epoch;
+/* Whether the agent is still to hear of a CPU that came or went. */
+u32 edict_cpus_untold;
+
+/* Raised when rows of a kind of key were told. */
+u32 edict_epochs[EDICT_TOLD_KINDS];
+
+/* Raised when rows that were known are others now. */
+u32 edict_retold_epoch;
 
 /* Raised when a row of the machine as a whole has changed. */
 u64 edict_system_epoch;
 
 /* Whether a task has been runnable since the object is there. */
 u32 edict_loads_kept;
+/* For its barrier only. */
+u64 edict_fence;
 
 /* Bounds that must not be constants: the verifier would count them down. */
 u32 edict_scan_max = 4096;

@@ -32,6 +32,8 @@ mod draws;
 mod every;
 #[path = "live/generations.rs"]
 mod generations;
+#[path = "live/hotplug.rs"]
+mod hotplug;
 #[path = "live/shares.rs"]
 mod shares;
 #[path = "live/waits.rs"]

@@ -12,12 +12,16 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::cgroup::{container, unit};
+use super::hierarchy::{self, Hierarchy};
 use super::system::System;
 use super::topology::Topology;
 use crate::check::{Attribute, LONGEST_TEXT, Value};
@@ -32,11 +36,18 @@ pub struct FileSystems {
     proc: PathBuf,
     users: PathBuf,
     cgroups: Option<PathBuf>,
-    paths: HashMap<u64, String>,
+    /// Of the cgroups that the last look saw.
+    paths: Mutex<HashMap<u64, Arc<str>>>,
+    unseen: AtomicUsize,
+    machine: Mutex<Machine>,
+}
+
+/// What is known of the machine as a whole.
+#[derive(Debug, Default)]
+struct Machine {
     system: Option<System>,
     sampled: Option<Instant>,
-    /// The CPUs that were online then.
-    online: String,
+    topology: Topology,
 }
 
 impl Default for FileSystems {
@@ -54,10 +65,9 @@ impl FileSystems {
             cgroups: fs::read_to_string("/proc/self/mountinfo")
                 .ok()
                 .and_then(|mounts| cgroup2_mount(&mounts)),
-            paths: HashMap::new(),
-            system: None,
-            sampled: None,
-            online: String::new(),
+            paths: Mutex::default(),
+            unseen: AtomicUsize::new(0),
+            machine: Mutex::default(),
         }
     }
 
@@ -77,34 +87,31 @@ impl FileSystems {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    fn walk(&mut self) {
-        let Some(root) = self.cgroups.clone() else {
-            return;
+    fn walk(&self) -> Hierarchy {
+        let Some(root) = &self.cgroups else {
+            return Hierarchy::default();
         };
-        self.paths.clear();
-        let mut open = vec![(root, String::from("/"))];
-        while let Some((directory, path)) = open.pop() {
-            let Ok(about) = fs::symlink_metadata(&directory) else {
-                continue;
-            };
-            if let Ok(entries) = fs::read_dir(&directory) {
-                for entry in entries.flatten() {
-                    if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                        continue;
-                    }
-                    let name = entry.file_name();
-                    let slash = if path == "/" { "" } else { "/" };
-                    let below = format!("{path}{slash}{}", name.to_string_lossy());
-                    open.push((entry.path(), below));
-                }
-            }
-            self.paths.insert(about.ino(), path);
+        let found = hierarchy::walk(root).unwrap_or_default();
+        if self.unseen.swap(found.unseen, Ordering::Relaxed) != found.unseen && found.unseen > 0 {
+            log::warn!(
+                "{} cgroups could not be looked into: what is in them stays unknown",
+                found.unseen
+            );
         }
+        found
+    }
+
+    fn paths(&self) -> MutexGuard<'_, HashMap<u64, Arc<str>>> {
+        self.paths.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn machine(&self) -> MutexGuard<'_, Machine> {
+        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Values for FileSystems {
-    fn processes(&mut self) -> Vec<u32> {
+    fn processes(&self) -> Vec<u32> {
         let Ok(entries) = fs::read_dir(&self.proc) else {
             return Vec::new();
         };
@@ -114,7 +121,7 @@ impl Values for FileSystems {
             .collect()
     }
 
-    fn exe(&mut self, pid: u32) -> Option<String> {
+    fn exe(&self, pid: u32) -> Option<String> {
         let process = self.proc.join(pid.to_string());
         // A leader that has ended before its threads runs nothing any more.
         Self::read_exe(&process).or_else(|| {
@@ -125,7 +132,7 @@ impl Values for FileSystems {
         })
     }
 
-    fn cmdline(&mut self, pid: u32) -> Option<String> {
+    fn cmdline(&self, pid: u32) -> Option<String> {
         let file = fs::File::open(self.proc.join(format!("{pid}/cmdline"))).ok()?;
         let mut bytes = Vec::new();
         // One more than fits, so that a character that is cut is seen as such.
@@ -134,28 +141,39 @@ impl Values for FileSystems {
         Some(joined(&bytes))
     }
 
-    fn lives(&mut self, pid: u32) -> bool {
+    fn lives(&self, pid: u32) -> bool {
         self.proc.join(pid.to_string()).exists()
     }
 
-    fn cgroups(&mut self) -> Vec<(u64, String)> {
-        self.walk();
-        self.paths
+    fn cgroups(&self) -> Vec<(u64, String)> {
+        self.look_again();
+        let paths = self.paths();
+        paths
             .iter()
-            .map(|(id, path)| (*id, path.clone()))
+            .map(|(id, path)| (*id, String::from(&**path)))
             .collect()
     }
 
-    fn cgroup(&mut self, id: u64) -> Option<String> {
-        self.paths.get(&id).cloned()
+    fn cgroup(&self, id: u64) -> Option<String> {
+        self.paths().get(&id).map(|path| String::from(&**path))
     }
 
-    fn look_again(&mut self) {
-        self.walk();
+    fn cgroup_of(&self, pid: u32, id: u64) -> Option<String> {
+        let text = fs::read_to_string(self.proc.join(format!("{pid}/cgroup"))).ok()?;
+        let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;
+        // Of the namespace of this process; what is outside begins with `/..`.
+        let about = fs::metadata(self.cgroups.as_ref()?.join(path.strip_prefix('/')?)).ok()?;
+        (about.ino() == id).then(|| path.to_owned())
     }
 
-    fn forget_cgroup(&mut self, id: u64) {
-        self.paths.remove(&id);
+    fn look_again(&self) {
+        // Nobody waits for the look itself.
+        let paths = self.walk().paths;
+        *self.paths() = paths;
+    }
+
+    fn forget_cgroup(&self, id: u64) {
+        self.paths().remove(&id);
     }
 
     fn of_path<'a>(&self, attribute: Attribute, path: &'a str) -> Option<&'a str> {
@@ -166,17 +184,28 @@ impl Values for FileSystems {
         }
     }
 
-    fn user(&mut self, uid: u32) -> Option<String> {
+    fn user(&self, uid: u32) -> Option<String> {
         let text = self.read_passwd();
         let found = passwd(&text).find(|(_, id)| *id == uid);
         found.map(|(name, _)| name.to_owned())
     }
 
-    fn users(&mut self) -> Vec<u32> {
+    fn users(&self) -> Vec<u32> {
         passwd(&self.read_passwd()).map(|(_, uid)| uid).collect()
     }
 
-    fn names(&mut self) -> Vec<String> {
+    fn users_version(&self) -> u64 {
+        let Ok(about) = fs::metadata(&self.users) else {
+            return 0;
+        };
+        let mut hasher = DefaultHasher::new();
+        let parts = (about.ino(), about.len(), about.mtime(), about.mtime_nsec());
+        (parts, about.ctime(), about.ctime_nsec()).hash(&mut hasher);
+        // 0 is that there is none.
+        hasher.finish() | 1
+    }
+
+    fn names(&self) -> Vec<String> {
         let mut names = Vec::new();
         for pid in self.processes() {
             let Ok(threads) = fs::read_dir(self.proc.join(format!("{pid}/task"))) else {
@@ -192,22 +221,27 @@ impl Values for FileSystems {
         names
     }
 
-    fn system(&mut self) -> Vec<(Attribute, Value)> {
+    fn system(&self) -> Vec<(Attribute, Value)> {
         let now = Instant::now();
-        let begun = self.sampled.replace(now);
+        let mut machine = self.machine();
+        let begun = machine.sampled.replace(now);
         let is_fresh = begun.is_some_and(|at| now.duration_since(at) <= FRESH);
-        // CPUs come and go: then what was counted before is of another machine.
-        let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
-        let system = match self.system.take() {
-            Some(system) if is_fresh && self.online == online => system,
-            _ => System::new(Topology::read()),
+        machine.topology.look_again();
+        let topology = machine.topology.clone();
+        let system = match machine.system.take() {
+            Some(mut system) if is_fresh => {
+                system.set_topology(topology);
+                system
+            }
+            _ => System::new(topology),
         };
-        self.online = online;
-        self.system.insert(system).sample()
+        machine.system.insert(system).sample()
     }
 
-    fn places(&mut self) -> Vec<Place> {
-        let topology = Topology::read();
+    fn places(&self) -> Vec<Place> {
+        let mut machine = self.machine();
+        machine.topology.look_again();
+        let topology = &machine.topology;
         topology
             .places()
             .map(|(cpu, place)| Place {
@@ -295,7 +329,7 @@ mod tests {
 
     #[test]
     fn reads_its_own_program() {
-        let mut files = FileSystems::new();
+        let files = FileSystems::new();
         let own = std::env::current_exe().unwrap();
         assert_eq!(
             files.exe(std::process::id()).unwrap(),
@@ -334,7 +368,7 @@ mod tests {
 
     #[test]
     fn reads_its_own_arguments_and_name() {
-        let mut files = FileSystems::new();
+        let files = FileSystems::new();
         let own: Vec<String> = std::env::args().collect();
         assert_eq!(files.cmdline(std::process::id()), Some(own.join(" ")));
         assert_eq!(files.cmdline(u32::MAX), None);
@@ -353,13 +387,18 @@ mod tests {
         assert_eq!(files.users(), [0, 1000]);
         assert_eq!(files.user(1000).as_deref(), Some("ann"));
         assert_eq!(files.user(1), None);
+        let before = files.users_version();
+        assert_eq!(files.users_version(), before);
+        fs::write(file.path(), format!("{text}bob:x:1001:1001:::\n")).unwrap();
+        assert_ne!(files.users_version(), before);
+        assert_eq!(files.user(1001).as_deref(), Some("bob"));
         files.users = "/nowhere".into();
-        assert_eq!(files.user(0), None);
+        assert_eq!((files.user(0), files.users_version()), (None, 0));
     }
 
     #[test]
     fn the_machine_is_known_by_halves_at_first() {
-        let mut files = FileSystems::new();
+        let files = FileSystems::new();
         let known = |sample: &[(Attribute, Value)], attribute| {
             sample.iter().any(|(known, _)| *known == attribute)
         };
@@ -368,14 +407,14 @@ mod tests {
         assert!(!known(&first, Attribute::CpuUtil));
         std::thread::sleep(Duration::from_millis(50));
         assert!(known(&files.system(), Attribute::CpuUtil));
-        files.sampled = Instant::now().checked_sub(2 * FRESH);
+        files.machine().sampled = Instant::now().checked_sub(2 * FRESH);
         assert!(!known(&files.system(), Attribute::CpuUtil), "too long ago");
         assert!(!files.places().is_empty());
     }
 
     #[test]
     fn ids_of_cgroups_are_inode_numbers() {
-        let mut files = FileSystems::new();
+        let files = FileSystems::new();
         let Some(mount) = files.cgroup_mount().map(Path::to_owned) else {
             eprintln!("SKIPPED: no version 2 cgroup hierarchy is mounted here");
             return;
@@ -385,5 +424,19 @@ mod tests {
         files.look_again();
         assert_eq!(files.cgroup(root).as_deref(), Some("/"));
         assert_eq!(files.cgroup(u64::MAX), None);
+        // One's own is found without a look.
+        let files = FileSystems::new();
+        let own = fs::read_to_string("/proc/self/cgroup").unwrap();
+        let own = own.lines().find_map(|line| line.strip_prefix("0::/"));
+        let Some(own) = own.filter(|path| !path.starts_with("..")) else {
+            return;
+        };
+        let Ok(about) = fs::metadata(files.cgroup_mount().unwrap().join(own)) else {
+            return;
+        };
+        let pid = std::process::id();
+        let path = format!("/{own}");
+        assert_eq!(files.cgroup_of(pid, about.ino()), Some(path));
+        assert_eq!(files.cgroup_of(pid, about.ino() + 1), None);
     }
 }

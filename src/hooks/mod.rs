@@ -5,6 +5,8 @@ pub mod balance;
 pub mod cgroup;
 #[cfg(feature = "live")]
 pub mod classify;
+#[cfg(feature = "live")]
+mod hierarchy;
 pub mod snapshot;
 pub mod system;
 pub mod topology;

@@ -24,7 +24,13 @@ pub struct System {
     topology: Topology,
     /// Ticks of each CPU at the last sample.
     last: BTreeMap<u32, Ticks>,
+    /// `cpu_util` and `imbalance` as they were found then.
+    spans: [Option<i64>; 2],
 }
+
+/// Ticks of a CPU that a span needs, if there is one before it to go by: a tenth
+/// of a second. CPUs that come and go are asked about in between.
+const SPAN: u64 = 10;
 
 /// What a CPU has done since boot, in ticks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,12 +47,18 @@ impl System {
             supplies: "/sys/class/power_supply".into(),
             topology,
             last: BTreeMap::new(),
+            spans: [None; 2],
         }
     }
 
     /// The CPUs that it goes by.
     pub fn topology(&self) -> &Topology {
         &self.topology
+    }
+
+    /// CPUs came or went. What the others did since the last sample still counts.
+    pub fn set_topology(&mut self, topology: Topology) {
+        self.topology = topology;
     }
 
     /// What is known now.
@@ -67,17 +79,22 @@ impl System {
             })
             .collect();
         let ncpu = i64::try_from(self.topology.ncpu()).unwrap_or(i64::MAX);
+        let is_short = spent.values().all(|ticks| ticks.all < SPAN);
+        if !(is_short && self.spans.iter().all(Option::is_some)) {
+            self.spans = [utilisation(spent.values()), self.imbalance(&spent)];
+            self.last = now;
+        }
+        let [cpu_util, imbalance] = self.spans;
         let found = [
-            (Attribute::CpuUtil, utilisation(spent.values())),
+            (Attribute::CpuUtil, cpu_util),
             (
                 Attribute::Load,
                 load(&read("loadavg")).and_then(|load| load.checked_div(ncpu)),
             ),
-            (Attribute::Imbalance, self.imbalance(&spent)),
+            (Attribute::Imbalance, imbalance),
             (Attribute::PsiCpu, pressure(&read("pressure/cpu"))),
             (Attribute::Ncpu, (ncpu > 0).then_some(ncpu)),
         ];
-        self.last = now;
         let mut known: Vec<(Attribute, Value)> = found
             .into_iter()
             .filter_map(|(attribute, value)| Some((attribute, Value::Number(value?))))

@@ -14,105 +14,22 @@
 //! question, once for each execution or key, and generation.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use libbpf_rs::{MapHandle, RingBufferBuilder};
-
 use super::error::LiveError;
+use super::filled::{Filled, OF_SYSTEM};
 use super::loads::imbalance_of_caches;
-use super::questions::{Cgroup, Found, OF_CGROUP, OF_PROCESS, Questions, ROUND};
-use super::request::{BATCH, Event, Key, ProcessRows, comm_text, comm_words};
-use super::tables::{Active, ROWS, SYSTEM_ROWS, Tables};
+use super::questions::{Cgroup, Found, OF_CGROUP, OF_PROCESS, Questions};
+use super::request::{BATCH, Event, Key, News, comm_words};
+use super::tables::{Active, ROWS, Tables};
 use super::values::Values;
 use crate::check::{Attribute, Value};
-use crate::image::{Image, layout::ROW_UNKNOWN};
+use crate::image::Image;
 use crate::plan::Slot;
 
-/// What the machine as a whole is asked for, in the order of its rows.
-const OF_SYSTEM: [Attribute; SYSTEM_ROWS] = [
-    Attribute::CpuUtil,
-    Attribute::Load,
-    Attribute::Imbalance,
-    Attribute::PsiCpu,
-    Attribute::OnBattery,
-    Attribute::Ncpu,
-];
 /// How often the machine is looked at, while the policy asks.
 const SAMPLE: Duration = Duration::from_secs(1);
-
-/// A bank and what it was filled from.
-#[derive(Debug, Clone)]
-struct Filled {
-    active: Active,
-    image: Arc<Image>,
-    /// What it was told last about the machine.
-    system: [u32; SYSTEM_ROWS],
-}
-
-impl Filled {
-    fn uses_any(&self, attributes: &[Attribute]) -> bool {
-        attributes.iter().any(|one| self.image.uses(*one))
-    }
-
-    fn row(&self, attribute: Attribute, value: Option<&str>) -> u32 {
-        row(&self.image, Slot::of(attribute), value)
-    }
-
-    fn of_process(&self, found: &Found) -> ProcessRows {
-        ProcessRows {
-            exe: self.row(Attribute::Exe, found.exe.as_deref()),
-            cmdline: self.row(Attribute::Cmdline, found.cmdline.as_deref()),
-        }
-    }
-
-    fn of_cgroup(&self, cgroup: &Cgroup) -> [u32; ROWS] {
-        [
-            self.row(Attribute::Cgroup, Some(&cgroup.path)),
-            self.row(Attribute::Container, cgroup.container.as_deref()),
-            self.row(Attribute::Unit, cgroup.unit.as_deref()),
-        ]
-    }
-
-    fn of_user(&self, name: &str) -> [u32; ROWS] {
-        [
-            self.row(Attribute::User, Some(name)),
-            ROW_UNKNOWN,
-            ROW_UNKNOWN,
-        ]
-    }
-
-    /// The rows of a comm, if the policy has such patterns.
-    fn of_name(&self, key: Key) -> Option<[u32; ROWS]> {
-        let (slot, words) = match key {
-            Key::Comm(words) => (Slot::COMM_PATTERNS, words),
-            Key::ParentComm(words) => (Slot::PARENT_COMM_PATTERNS, words),
-            Key::Cgroup(_) | Key::User(_) => return None,
-        };
-        let row = || row(&self.image, slot, Some(&comm_text(words)));
-        self.image
-            .uses_slot(slot)
-            .then(|| [row(), ROW_UNKNOWN, ROW_UNKNOWN])
-    }
-
-    fn of_system(&self, sample: &[(Attribute, Value)]) -> [u32; SYSTEM_ROWS] {
-        OF_SYSTEM.map(|attribute| {
-            let value = sample.iter().find(|(known, _)| *known == attribute);
-            let number = match value {
-                Some((_, Value::Number(number))) => *number,
-                Some((_, Value::Truth(truth))) => i64::from(*truth),
-                Some((_, Value::Text(_))) | None => return ROW_UNKNOWN,
-            };
-            self.image.agent_row_of_number(Slot::of(attribute), number)
-        })
-    }
-}
-
-fn row(image: &Image, slot: Slot, value: Option<&str>) -> u32 {
-    value.map_or(ROW_UNKNOWN, |value| image.agent_row(slot, value))
-}
 
 #[derive(Default)]
 struct State {
@@ -124,6 +41,11 @@ struct State {
     /// The machine as it was seen last, and when.
     system: Vec<(Attribute, Value)>,
     sampled: Option<Instant>,
+    /// CPUs whose places were told.
+    cpus: HashSet<u32>,
+    /// Which list of users was told, and when it was looked at last.
+    users: u64,
+    users_seen: Option<Instant>,
 }
 
 impl State {
@@ -140,47 +62,102 @@ impl State {
         let mut banks = self.banks.iter().flatten();
         banks.any(|filled| filled.active.generation >= self.in_force && filled.uses_any(&OF_SYSTEM))
     }
+
+    /// If it never was in force, nobody tells that bank anything any more.
+    fn abandon(&mut self, active: Active) {
+        let was_in_force = active.generation <= self.in_force;
+        if let Some(bank) = self.banks.get_mut(active.bank as usize & 1)
+            && bank.as_ref().is_some_and(|filled| filled.active == active)
+            && !was_in_force
+        {
+            *bank = None;
+            self.gone = None;
+        }
+    }
 }
 
 /// The agent's side of classification, shared by the owner of the object and
-/// the thread that answers it. Who needs both locks takes one after the other,
-/// so that no one waits for a bank while the file systems are read.
+/// the thread that answers it. The file systems are read without a lock, and what
+/// was read is told a batch at a time: who asks about one task waits for neither.
 #[derive(Clone)]
 pub(super) struct AgentRows {
-    tables: Arc<Tables>,
-    values: Arc<Mutex<Box<dyn Values>>>,
+    pub(super) tables: Arc<Tables>,
+    values: Arc<dyn Values>,
     state: Arc<Mutex<State>>,
 }
 
+impl std::fmt::Debug for AgentRows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AgentRows").finish_non_exhaustive()
+    }
+}
+
+/// A bank that is filled and may be committed. Unless it was, the agent forgets
+/// it with this.
+#[derive(Debug)]
+pub(super) struct Claim {
+    rows: AgentRows,
+    active: Active,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.rows.abandon(self.active);
+    }
+}
+
 impl AgentRows {
-    /// Tells where the CPUs are, which does not change while the object lives.
-    pub(super) fn new(tables: Arc<Tables>, mut values: Box<dyn Values>) -> Result<Self, LiveError> {
-        for place in values.places() {
-            tables
-                .write_place(&place)
-                .map_err(LiveError::kernel("telling where a CPU is"))?;
-        }
-        Ok(Self {
+    /// Tells where the CPUs are.
+    pub(super) fn new(tables: Arc<Tables>, values: Arc<dyn Values>) -> Result<Self, LiveError> {
+        let rows = Self {
             tables,
-            values: Arc::new(Mutex::new(values)),
+            values,
             state: Arc::default(),
-        })
+        };
+        rows.tell_places()
+            .map_err(LiveError::kernel("telling where a CPU is"))?;
+        Ok(rows)
+    }
+
+    /// Those that are offline keep the place that they had. Whether there are new
+    /// ones among them.
+    fn tell_places(&self) -> libbpf_rs::Result<bool> {
+        let places = self.values.places();
+        let mut are_new = false;
+        for place in places {
+            self.tables.write_place(&place)?;
+            are_new |= self.state().cpus.insert(place.cpu);
+        }
+        Ok(are_new)
+    }
+
+    /// CPUs came or went: what is said of the machine is old. The object itself
+    /// keeps account of those whose place it knows.
+    pub(super) fn look_at_the_cpus(&self) {
+        match self.tell_places() {
+            Ok(true) => {
+                let sorted = self.tables.survey();
+                let sorted = sorted.and_then(|()| self.tables.confine(0));
+                if let Err(error) = sorted.and_then(|()| self.tables.confine(1)) {
+                    log::warn!("where the CPUs are: {error}");
+                }
+            }
+            Ok(false) => {}
+            Err(error) => log::warn!("where the CPUs are: {error}"),
+        }
+        self.state().sampled = None;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn values(&self) -> MutexGuard<'_, Box<dyn Values>> {
-        self.values.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Tells every row of a bank that is about to be committed.
-    pub(super) fn prepare(&self, active: Active, image: &Arc<Image>) -> Result<(), LiveError> {
-        let filled = Filled {
+    pub(super) fn prepare(&self, active: Active, image: &Arc<Image>) -> Result<Claim, LiveError> {
+        let filled = Filled::new(active, image);
+        let claim = Claim {
+            rows: self.clone(),
             active,
-            image: Arc::clone(image),
-            system: [ROW_UNKNOWN; SYSTEM_ROWS],
         };
         let cgroups_matter = {
             let mut state = self.state();
@@ -206,7 +183,7 @@ impl AgentRows {
         if filled.uses_any(&OF_PROCESS) {
             self.prepare_processes(&filled)?;
         }
-        Ok(())
+        Ok(claim)
     }
 
     /// That generation is in force now.
@@ -214,26 +191,27 @@ impl AgentRows {
         self.state().in_force = generation;
     }
 
+    fn abandon(&self, active: Active) {
+        self.state().abandon(active);
+    }
+
     fn prepare_processes(&self, filled: &Filled) -> Result<(), LiveError> {
         let mut wanted = OF_PROCESS.to_vec();
         wanted.retain(|attribute| filled.image.uses(*attribute));
-        let processes = self.values().processes();
+        let processes = self.values.processes();
         for pids in processes.chunks(BATCH) {
             let found = self
                 .tables
                 .processes(pids)
                 .map_err(LiveError::io("looking at processes"))?;
-            let rows: Vec<_> = {
-                let mut values = self.values();
-                found
-                    .into_iter()
-                    .filter_map(|process| {
-                        let found = Found::read(process.pid, values.as_mut(), &wanted);
-                        let rows = || (process, filled.of_process(&found));
-                        found.is_anything().then(rows)
-                    })
-                    .collect()
-            };
+            let rows: Vec<_> = found
+                .into_iter()
+                .filter_map(|process| {
+                    let found = Found::read(process.pid, self.values.as_ref(), &wanted);
+                    let rows = || (process, filled.of_process(&found));
+                    found.is_anything().then(rows)
+                })
+                .collect();
             let Active { generation, bank } = filled.active;
             self.tables
                 .fill(&rows, generation, bank)
@@ -245,48 +223,56 @@ impl AgentRows {
     fn prepare_cgroups(&self, filled: &Filled) -> Result<(), LiveError> {
         // Told before the look and not seen by it: those are gone.
         let told = self.tables.cgroups();
-        let cgroups: Vec<(u64, Cgroup)> = {
-            let mut values = self.values();
-            let paths = values.cgroups();
-            let read = |(id, path)| (id, Cgroup::read(path, values.as_ref()));
-            paths.into_iter().map(read).collect()
-        };
-        let known: HashSet<u64> = cgroups.iter().map(|(id, _)| *id).collect();
-        let mut state = self.state();
-        let gone = state.gone.take().unwrap_or_default();
+        let paths = self.values.cgroups();
+        let known: HashSet<u64> = paths.iter().map(|(id, _)| *id).collect();
         for (id, bank) in told {
             if bank == filled.active.bank && !known.contains(&id) {
                 self.tables.forget(Key::Cgroup(id));
             }
         }
-        for (id, cgroup) in cgroups.iter().filter(|(id, _)| !gone.contains(id)) {
-            self.tables
-                .tell(Key::Cgroup(*id), filled.of_cgroup(cgroup), filled.active)
-                .map_err(LiveError::kernel("telling the rows of cgroups"))?;
+        for paths in paths.chunks(BATCH) {
+            let read = |(id, path): &(u64, String)| {
+                let cgroup = Cgroup::read(path.clone(), self.values.as_ref());
+                (*id, filled.of_cgroup(&cgroup))
+            };
+            let rows: Vec<_> = paths.iter().map(read).collect();
+            // Those that go from here on are withdrawn once this lock is free.
+            let state = self.state();
+            let is_gone = |id: u64| state.gone.as_ref().is_some_and(|gone| gone.contains(&id));
+            for (id, rows) in rows.into_iter().filter(|(id, _)| !is_gone(*id)) {
+                self.tables
+                    .tell(Key::Cgroup(id), rows, filled.active)
+                    .map_err(LiveError::kernel("telling the rows of cgroups"))?;
+            }
         }
         Ok(())
     }
 
+    /// The users that there are, and which list says so.
+    fn named_users(&self) -> (u64, Vec<(u32, String)>) {
+        // Before it is read: what changes meanwhile is another one.
+        let list = self.values.users_version();
+        let named = |uid| Some((uid, self.values.user(uid)?));
+        let users = self.values.users();
+        (list, users.into_iter().filter_map(named).collect())
+    }
+
     /// Those that there are; others are told when they are met.
     fn prepare_users_and_names(&self, filled: &Filled) -> Result<(), LiveError> {
-        let users: Vec<(u32, String)> = if filled.image.uses(Attribute::User) {
-            let mut values = self.values();
-            let uids = values.users();
-            let named = |uid| Some((uid, values.user(uid)?));
-            uids.into_iter().filter_map(named).collect()
-        } else {
-            Vec::new()
-        };
-        for (uid, name) in users {
-            self.tables
-                .tell(Key::User(uid), filled.of_user(&name), filled.active)
-                .map_err(LiveError::kernel("telling the rows of users"))?;
+        if filled.image.uses(Attribute::User) {
+            let (list, users) = self.named_users();
+            for (uid, name) in users {
+                self.tables
+                    .tell(Key::User(uid), filled.of_user(&name), filled.active)
+                    .map_err(LiveError::kernel("telling the rows of users"))?;
+            }
+            self.state().users = list;
         }
         let patterns = [Slot::COMM_PATTERNS, Slot::PARENT_COMM_PATTERNS];
         if !patterns.iter().any(|slot| filled.image.uses_slot(*slot)) {
             return Ok(());
         }
-        let names: HashSet<String> = self.values().names().into_iter().collect();
+        let names: HashSet<String> = self.values.names().into_iter().collect();
         for name in names {
             let words = comm_words(&name);
             for key in [Key::Comm(words), Key::ParentComm(words)] {
@@ -300,8 +286,51 @@ impl AgentRows {
         Ok(())
     }
 
+    /// Once a second, if anybody wants to know: users come, and get other names.
+    pub(super) fn look_at_the_users(&self, now: Instant) {
+        {
+            let mut state = self.state();
+            let is_due = |at| now.duration_since(at) >= SAMPLE;
+            if !state.use_any(&[Attribute::User]) || !state.users_seen.is_none_or(is_due) {
+                return;
+            }
+            state.users_seen = Some(now);
+        }
+        if self.values.users_version() != self.state().users {
+            self.tell_users_again();
+        }
+    }
+
+    /// Tells all users, and forgets those that have no name: who meets one asks.
+    fn tell_users_again(&self) {
+        let (list, users) = self.named_users();
+        let named: HashSet<u32> = users.iter().map(|(uid, _)| *uid).collect();
+        let mut state = self.state();
+        state.users = list;
+        for (uid, _) in self.tables.users() {
+            if !named.contains(&uid) {
+                self.tables.forget(Key::User(uid));
+            }
+        }
+        let mut news = News::default();
+        news.changed();
+        let banks = state.banks.iter().flatten();
+        for filled in banks.filter(|filled| filled.image.uses(Attribute::User)) {
+            for (uid, name) in &users {
+                let key = Key::User(*uid);
+                let rows = filled.of_user(name);
+                if let Err(error) = self.tables.tell(key, rows, filled.active) {
+                    log::warn!("the rows of {key:?}: {error}");
+                }
+            }
+        }
+        if let Err(error) = self.tables.rows_told(news) {
+            log::warn!("the rows of users: {error}");
+        }
+    }
+
     /// Once a second, if anybody wants to know.
-    fn look_at_the_machine(&self, now: Instant) {
+    pub(super) fn look_at_the_machine(&self, now: Instant) {
         let due = {
             let state = self.state();
             state.asks_for_the_machine()
@@ -321,7 +350,7 @@ impl AgentRows {
 
     /// Looks at the machine; how far its caches are apart, the object knows best.
     fn sample(&self) -> Vec<(Attribute, Value)> {
-        let mut sample = self.values().system();
+        let mut sample = self.values.system();
         match self.tables.moves.look() {
             Ok(cpus) if !cpus.is_empty() => {
                 let imbalance = Value::Number(imbalance_of_caches(&cpus));
@@ -375,30 +404,25 @@ impl AgentRows {
 
     /// What a process runs, with which arguments.
     pub(super) fn process(&self, pid: u32) -> Found {
-        Found::read(pid, self.values().as_mut(), &OF_PROCESS)
+        Found::read(pid, self.values.as_ref(), &OF_PROCESS)
     }
 
     pub(super) fn user(&self, uid: u32) -> Option<String> {
-        self.values().user(uid)
+        self.values.user(uid)
     }
 
-    pub(super) fn cgroup(&self, id: u64) -> Option<Cgroup> {
-        let mut values = self.values();
-        let path = values.cgroup(id).or_else(|| {
-            values.look_again();
-            values.cgroup(id)
-        })?;
-        Some(Cgroup::read(path, values.as_ref()))
+    /// The cgroup of a task, without a look at all of them.
+    pub(super) fn cgroup(&self, id: u64, pid: u32) -> Option<Cgroup> {
+        let path = self.values.cgroup(id);
+        let path = path.or_else(|| self.values.cgroup_of(pid, id))?;
+        Some(Cgroup::read(path, self.values.as_ref()))
     }
 
     /// Answers what was asked, now or before.
-    fn answer(&self, questions: &mut Questions, events: &[Event]) {
+    pub(super) fn answer(&self, questions: &mut Questions, events: &[Event]) {
         let mut wanted = [&OF_PROCESS[..], &OF_CGROUP[..]].concat();
         wanted.retain(|attribute| self.state().use_any(&[*attribute]));
-        let answers = {
-            let mut values = self.values();
-            questions.answer(events, values.as_mut(), &wanted, Instant::now())
-        };
+        let answers = questions.answer(events, self.values.as_ref(), &wanted, Instant::now());
         let mut state = self.state();
         let State { banks, gone, .. } = &mut *state;
         for id in answers.gone.iter().chain(&answers.given_up) {
@@ -407,7 +431,7 @@ impl AgentRows {
         if let Some(gone) = gone {
             gone.extend(&answers.gone);
         }
-        let mut told = false;
+        let mut news = News::default();
         for filled in banks.iter().flatten() {
             let mut rows: Vec<(Key, [u32; ROWS])> = Vec::new();
             if filled.uses_any(&OF_CGROUP) {
@@ -425,7 +449,7 @@ impl AgentRows {
                 if let Err(error) = self.tables.tell(key, rows, filled.active) {
                     log::warn!("the rows of {key:?}: {error}");
                 }
-                told = true;
+                news.of(key);
             }
             if !answers.processes.is_empty() && filled.uses_any(&OF_PROCESS) {
                 let of = |(process, found)| (process, filled.of_process(found));
@@ -439,76 +463,52 @@ impl AgentRows {
                 }
             }
         }
-        if told && let Err(error) = self.tables.rows_told() {
+        if !news.is_none()
+            && let Err(error) = self.tables.rows_told(news)
+        {
             log::warn!("the rows that were told: {error}");
         }
     }
-
-    /// Starts the thread that answers.
-    pub(super) fn listen(&self) -> Result<Listener, LiveError> {
-        let rows = self.clone();
-        let events = MapHandle::try_from(&self.tables.events)
-            .map_err(LiveError::kernel("opening the ring of events"))?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = std::thread::Builder::new()
-            .name("edict-classes".into())
-            .spawn(move || {
-                if let Err(error) = rows.listen_until(&events, &stopped) {
-                    log::error!("listening to the object: {error}");
-                }
-            })
-            .map_err(LiveError::io("starting a thread"))?;
-        Ok(Listener {
-            stop,
-            thread: Some(thread),
-        })
-    }
-
-    fn listen_until(&self, events: &MapHandle, stop: &AtomicBool) -> libbpf_rs::Result<()> {
-        let heard = Mutex::new(Vec::new());
-        let mut builder = RingBufferBuilder::new();
-        builder.add(events, |bytes| {
-            if let Some(event) = Event::parse(bytes) {
-                heard
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(event);
-            }
-            0
-        })?;
-        let ring = builder.build()?;
-        // A cgroup is announced a moment before its directory can be seen.
-        let mut questions = Questions::default();
-        while !stop.load(Ordering::Relaxed) {
-            self.look_at_the_machine(Instant::now());
-            let patience = ROUND * if questions.is_empty() { 20 } else { 1 };
-            // Interrupted by a signal is no failure.
-            let _ = ring.poll(patience);
-            let events = std::mem::take(&mut *heard.lock().unwrap_or_else(PoisonError::into_inner));
-            if events.is_empty() && questions.is_empty() {
-                continue;
-            }
-            self.answer(&mut questions, &events);
-        }
-        Ok(())
-    }
 }
 
-/// The thread; it ends with this.
-#[derive(Debug)]
-pub(super) struct Listener {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Drop for Listener {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            log::error!("the thread that answers the object died");
-        }
+    fn filled(generation: u64, bank: u32) -> Filled {
+        let text = "language 1\npolicy p { version = \"1\" }\ntier t { tickets = 1 }\n\
+                    rules {\n when ncpu > 1 -> t\n otherwise -> t\n}\n";
+        let policy = crate::check::check_text("policy.edict", text)
+            .policy
+            .unwrap();
+        let plan = crate::plan::lower(&policy).unwrap();
+        let image = Arc::new(crate::image::emit(&plan).unwrap());
+        Filled::new(Active { generation, bank }, &image)
+    }
+
+    #[test]
+    fn a_bank_that_was_abandoned_is_told_nothing() {
+        let mut state = State::default();
+        let [first, second] = [filled(1, 0), filled(2, 0)];
+        state.banks = [Some(first.clone()), None];
+        assert!(state.asks_for_the_machine());
+        // Another was prepared in the same bank: it is that one's now.
+        state.banks = [Some(second.clone()), None];
+        state.abandon(first.active);
+        assert!(state.asks_for_the_machine());
+        state.abandon(second.active);
+        assert!(!state.asks_for_the_machine() && state.banks[0].is_none());
+    }
+
+    #[test]
+    fn what_is_or_was_in_force_is_not_abandoned() {
+        let mut state = State::default();
+        let (old, new) = (filled(3, 0), filled(5, 1));
+        state.banks = [Some(old.clone()), Some(new.clone())];
+        state.in_force = 5;
+        state.abandon(new.active);
+        state.abandon(old.active);
+        assert!(state.banks.iter().all(Option::is_some));
+        assert!(state.asks_for_the_machine());
     }
 }

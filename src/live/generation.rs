@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use super::agent_rows::Claim;
 use super::tables::Active;
 use crate::image::{Digest, Image};
 
-/// A generation in force: its number, counted from 1, and what it consists of.
+/// A generation in force: its number, from 1 on, and what it consists of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Generation {
-    /// One more than that of the generation before.
+    /// Greater than that of any policy prepared before: what was prepared and
+    /// never put in force leaves a gap, and rows told for it are nobody else's.
     pub number: u64,
     /// The identity of its bank.
     pub digest: Digest,
@@ -23,8 +25,8 @@ pub struct Prepared {
     pub(super) expected: Active,
     pub(super) active: Active,
     pub(super) image: Arc<Image>,
-    /// Which preparation: a later one has taken the bank from this one.
-    pub(super) serial: u64,
+    /// Until then the agent tells this bank what it tells the one in force.
+    pub(super) _claim: Claim,
 }
 
 impl Prepared {

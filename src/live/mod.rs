@@ -36,7 +36,11 @@ mod agent_rows;
 #[cfg(feature = "live")]
 mod error;
 #[cfg(feature = "live")]
+mod filled;
+#[cfg(feature = "live")]
 mod generation;
+#[cfg(feature = "live")]
+mod listener;
 #[cfg(feature = "live")]
 mod listing;
 #[cfg(feature = "live")]

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use libbpf_rs::{Link, MapCore, MapFlags, PrintLevel};
 
-use super::agent_rows::{AgentRows, Listener};
+use super::agent_rows::AgentRows;
 use super::ejection::Ejection;
 use super::error::LiveError;
 use super::generation::{Generation, Prepared};
+use super::listener::Listener;
 use super::listing::{self, Listed};
 use super::probe;
 use super::request::{put, word32, word64};
@@ -75,7 +76,8 @@ pub struct Object<S> {
     banks: [Option<Arc<Image>>; 2],
     /// The policy that was in force before the one that is.
     previous: Option<Arc<Image>>,
-    serial: u64,
+    /// How many policies were prepared, which is the number of the last of them.
+    prepared: u64,
 }
 
 impl<S> std::fmt::Debug for Object<S> {
@@ -130,7 +132,7 @@ fn refused(message: impl std::fmt::Display) -> LiveError {
 /// # Errors
 ///
 /// What the kernel has not got, or refuses; each with a cure.
-pub fn load(mut options: LoadOptions) -> Result<Loaded, LiveError> {
+pub fn load(options: LoadOptions) -> Result<Loaded, LiveError> {
     probe::obstacle().map_or(Ok(()), Err)?;
     libbpf_rs::set_print(Some((PrintLevel::Warn, keep_log)));
 
@@ -164,6 +166,9 @@ pub fn load(mut options: LoadOptions) -> Result<Loaded, LiveError> {
     }
     let watchdog = u32::try_from(options.watchdog.as_millis()).unwrap_or(u32::MAX);
     open.struct_ops.edict_ops_mut().timeout_ms = watchdog.clamp(1, 30_000);
+    // The object goes along with CPUs that come and go, also before it is
+    // attached: its tables are sized for all that are possible.
+    open.struct_ops.edict_ops_mut().hotplug_seq = 0;
     open.struct_ops.edict_ops_mut().flags = *scx_utils::compat::SCX_OPS_ALLOW_QUEUED_WAKEUP
             | every_task
             // The object is told of idle CPUs, and the kernel keeps account.
@@ -186,7 +191,7 @@ pub fn load(mut options: LoadOptions) -> Result<Loaded, LiveError> {
     let skeleton = scx_utils::scx_ops_load!(open, edict_ops, uei)
         .map_err(|error| load_error(format!("{error:#}")))?;
     let tables = Arc::new(Tables::new(&skeleton)?);
-    let rows = AgentRows::new(Arc::clone(&tables), options.values)?;
+    let rows = AgentRows::new(Arc::clone(&tables), Arc::from(options.values))?;
     tables.survey()?;
     Ok(Object {
         stage: stage::Loaded(()),
@@ -196,7 +201,7 @@ pub fn load(mut options: LoadOptions) -> Result<Loaded, LiveError> {
         active: Active::default(),
         banks: [None, None],
         previous: None,
-        serial: 0,
+        prepared: 0,
     })
 }
 
@@ -241,14 +246,14 @@ impl<S> Object<S> {
 
     fn prepare_shared(&mut self, image: Arc<Image>) -> Result<Prepared, LiveError> {
         let active = Active {
-            generation: self.active.generation + 1,
+            generation: self.prepared + 1,
             bank: if self.active.generation == 0 {
                 0
             } else {
                 1 - self.active.bank
             },
         };
-        self.serial += 1;
+        self.prepared += 1;
         let kept = self
             .banks
             .get(active.bank as usize)
@@ -262,12 +267,11 @@ impl<S> Object<S> {
         }
         self.tables.confine(active.bank)?;
         self.tables.zero_counters(active.bank)?;
-        self.rows.prepare(active, &image)?;
         Ok(Prepared {
             expected: self.active,
             active,
+            _claim: self.rows.prepare(active, &image)?,
             image,
-            serial: self.serial,
         })
     }
 
@@ -283,7 +287,7 @@ impl<S> Object<S> {
     ///
     /// When another one was prepared or committed since.
     pub fn commit(&mut self, prepared: Prepared) -> Result<Generation, LiveError> {
-        if prepared.serial != self.serial {
+        if prepared.active.generation != self.prepared {
             return Err(LiveError::Overtaken);
         }
         let renumbered = renumbered(self.image(), &prepared.image);
@@ -419,7 +423,7 @@ impl Loaded {
             active: self.active,
             banks: self.banks,
             previous: self.previous,
-            serial: self.serial,
+            prepared: self.prepared,
         })
     }
 }

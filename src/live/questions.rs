@@ -55,7 +55,7 @@ pub(super) struct Found {
 
 impl Found {
     /// Reads what is wanted.
-    pub(super) fn read(pid: u32, values: &mut dyn Values, wanted: &[Attribute]) -> Self {
+    pub(super) fn read(pid: u32, values: &dyn Values, wanted: &[Attribute]) -> Self {
         let wants = |attribute| wanted.contains(&attribute);
         Self {
             exe: wants(Attribute::Exe).then(|| values.exe(pid)).flatten(),
@@ -129,7 +129,7 @@ impl Questions {
     pub(super) fn answer(
         &mut self,
         events: &[Event],
-        values: &mut dyn Values,
+        values: &dyn Values,
         wanted: &[Attribute],
         now: Instant,
     ) -> Answers {
@@ -155,6 +155,8 @@ impl Questions {
                     values.forget_cgroup(id);
                     answers.gone.push(id);
                 }
+                // No question of a task.
+                Event::Cpus => {}
             }
         }
         for key in at_once {
@@ -179,7 +181,7 @@ impl Questions {
 
     fn look_at_processes(
         &mut self,
-        values: &mut dyn Values,
+        values: &dyn Values,
         wanted: &[Attribute],
         now: Instant,
         answers: &mut Answers,
@@ -211,7 +213,7 @@ impl Questions {
         });
     }
 
-    fn look_at_cgroups(&mut self, values: &mut dyn Values, now: Instant, answers: &mut Answers) {
+    fn look_at_cgroups(&mut self, values: &dyn Values, now: Instant, answers: &mut Answers) {
         self.find_cgroups(values, answers);
         if self.cgroups.is_empty() || self.look_at.is_some_and(|at| at > now) {
             return;
@@ -238,7 +240,7 @@ impl Questions {
         });
     }
 
-    fn find_cgroups(&mut self, values: &mut dyn Values, answers: &mut Answers) {
+    fn find_cgroups(&mut self, values: &dyn Values, answers: &mut Answers) {
         self.cgroups.retain(|id, _| match values.cgroup(*id) {
             Some(path) => {
                 answers.cgroups.push((*id, Cgroup::read(path, values)));
@@ -257,49 +259,61 @@ pub(super) const OF_CGROUP: [Attribute; 3] =
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use super::*;
 
     /// Cgroups that a look can see, programs, and how often anyone looked.
     #[derive(Default)]
     struct Fake {
         visible: HashMap<u64, String>,
-        seen: HashMap<u64, String>,
+        seen: Mutex<HashMap<u64, String>>,
         programs: HashMap<u32, String>,
         arguments: HashMap<u32, String>,
-        walks: u32,
-        reads: u32,
+        walked: AtomicU32,
+        read: AtomicU32,
         takes: Duration,
     }
 
+    impl Fake {
+        fn walks(&self) -> u32 {
+            self.walked.load(Ordering::Relaxed)
+        }
+        fn reads(&self) -> u32 {
+            self.read.load(Ordering::Relaxed)
+        }
+    }
+
     impl Values for Fake {
-        fn exe(&mut self, pid: u32) -> Option<String> {
-            self.reads += 1;
+        fn exe(&self, pid: u32) -> Option<String> {
+            self.read.fetch_add(1, Ordering::Relaxed);
             self.programs.get(&pid).cloned()
         }
-        fn lives(&mut self, pid: u32) -> bool {
+        fn lives(&self, pid: u32) -> bool {
             pid != 3
         }
-        fn cgroup(&mut self, id: u64) -> Option<String> {
-            self.seen.get(&id).cloned()
+        fn cgroup(&self, id: u64) -> Option<String> {
+            self.seen.lock().unwrap().get(&id).cloned()
         }
         fn of_path<'a>(&self, attribute: Attribute, path: &'a str) -> Option<&'a str> {
             (attribute == Attribute::Unit && path == "/late").then_some("of /late")
         }
-        fn cmdline(&mut self, pid: u32) -> Option<String> {
+        fn cmdline(&self, pid: u32) -> Option<String> {
             self.arguments.get(&pid).cloned()
         }
-        fn user(&mut self, uid: u32) -> Option<String> {
+        fn user(&self, uid: u32) -> Option<String> {
             (uid == 1000).then(|| "ann".into())
         }
-        fn look_again(&mut self) {
-            self.walks += 1;
+        fn look_again(&self) {
+            self.walked.fetch_add(1, Ordering::Relaxed);
             std::thread::sleep(self.takes);
-            self.seen = self.visible.clone();
+            *self.seen.lock().unwrap() = self.visible.clone();
         }
     }
 
     /// Says to the questions what is heard at a time, in milliseconds.
-    fn hearing() -> impl FnMut(&mut Questions, &mut Fake, u64, &[Event]) -> Answers {
+    fn hearing() -> impl FnMut(&mut Questions, &Fake, u64, &[Event]) -> Answers {
         let start = Instant::now();
         move |questions, fake, millis, events| {
             let now = start + Duration::from_millis(millis);
@@ -317,16 +331,16 @@ mod tests {
 
     #[test]
     fn cgroups_that_come_and_go_share_a_handful_of_walks() {
-        let (mut open, mut fake, mut hear) = (Questions::default(), Fake::default(), hearing());
+        let (mut open, fake, mut hear) = (Questions::default(), Fake::default(), hearing());
         let pair = |id| [Event::Key(Key::Cgroup(id)), Event::CgroupGone(id)];
         let events: Vec<_> = (0..500).flat_map(pair).collect();
-        assert_eq!(hear(&mut open, &mut fake, 0, &events).gone.len(), 500);
-        assert_eq!(fake.walks, 0);
+        assert_eq!(hear(&mut open, &fake, 0, &events).gone.len(), 500);
+        assert_eq!(fake.walks(), 0);
         for id in 0..500 {
-            hear(&mut open, &mut fake, 2 * id, &[Event::Key(Key::Cgroup(id))]);
-            hear(&mut open, &mut fake, 2 * id + 1, &[Event::CgroupGone(id)]);
+            hear(&mut open, &fake, 2 * id, &[Event::Key(Key::Cgroup(id))]);
+            hear(&mut open, &fake, 2 * id + 1, &[Event::CgroupGone(id)]);
         }
-        assert!((1..=20).contains(&fake.walks), "{} walks", fake.walks);
+        assert!((1..=20).contains(&fake.walks()), "{} walks", fake.walks());
         assert!(open.is_empty());
     }
 
@@ -335,20 +349,15 @@ mod tests {
         let (mut open, mut fake, mut hear) = (Questions::default(), Fake::default(), hearing());
         fake.visible.insert(1000, "/busy".into());
         let lost: Vec<_> = (0..500).map(|id| Event::Key(Key::Cgroup(id))).collect();
-        hear(&mut open, &mut fake, 0, &lost);
-        assert_eq!(fake.walks, 1, "a batch shares one");
+        hear(&mut open, &fake, 0, &lost);
+        assert_eq!(fake.walks(), 1, "a batch shares one");
         let mut given_up = Vec::new();
         for millis in 1..3000 {
-            let answers = hear(
-                &mut open,
-                &mut fake,
-                millis,
-                &[Event::Key(Key::Cgroup(1000))],
-            );
+            let answers = hear(&mut open, &fake, millis, &[Event::Key(Key::Cgroup(1000))]);
             given_up.extend(answers.given_up);
         }
         assert!(open.is_empty());
-        assert_eq!(fake.walks, LOOKS);
+        assert_eq!(fake.walks(), LOOKS);
         given_up.sort_unstable();
         assert_eq!(given_up, (0..500).collect::<Vec<_>>());
     }
@@ -356,9 +365,9 @@ mod tests {
     #[test]
     fn a_cgroup_that_shows_a_moment_later_is_found() {
         let (mut open, mut fake, mut hear) = (Questions::default(), Fake::default(), hearing());
-        hear(&mut open, &mut fake, 0, &[Event::Key(Key::Cgroup(7))]);
+        hear(&mut open, &fake, 0, &[Event::Key(Key::Cgroup(7))]);
         fake.visible.insert(7, "/late".into());
-        let answers = hear(&mut open, &mut fake, 2_000, &[]);
+        let answers = hear(&mut open, &fake, 2_000, &[]);
         let found = answers.cgroups.first().unwrap();
         assert_eq!((found.0, found.1.path.as_str()), (7, "/late"));
         assert_eq!(found.1.unit.as_deref(), Some("of /late"));
@@ -370,20 +379,20 @@ mod tests {
     fn the_pause_begins_at_the_end_of_a_long_walk() {
         let (mut open, mut fake, mut hear) = (Questions::default(), Fake::default(), hearing());
         fake.takes = Duration::from_millis(20);
-        hear(&mut open, &mut fake, 0, &[Event::Key(Key::Cgroup(7))]);
-        hear(&mut open, &mut fake, 180, &[Event::Key(Key::Cgroup(8))]);
-        assert_eq!(fake.walks, 1);
-        hear(&mut open, &mut fake, 60_000, &[]);
-        assert_eq!(fake.walks, 2);
+        hear(&mut open, &fake, 0, &[Event::Key(Key::Cgroup(7))]);
+        hear(&mut open, &fake, 180, &[Event::Key(Key::Cgroup(8))]);
+        assert_eq!(fake.walks(), 1);
+        hear(&mut open, &fake, 60_000, &[]);
+        assert_eq!(fake.walks(), 2);
     }
 
     #[test]
     fn what_no_bank_uses_is_not_looked_for() {
-        let (mut open, mut fake) = (Questions::default(), Fake::default());
+        let (mut open, fake) = (Questions::default(), Fake::default());
         let exe = Event::Process(process(2));
         let events = [Event::Key(Key::Cgroup(1)), exe, Event::CgroupGone(3)];
-        let answers = open.answer(&events, &mut fake, &[], Instant::now());
-        assert_eq!((fake.walks, fake.reads), (0, 0));
+        let answers = open.answer(&events, &fake, &[], Instant::now());
+        assert_eq!((fake.walks(), fake.reads()), (0, 0));
         assert_eq!(answers.gone, [3]);
         assert!(open.is_empty());
     }
@@ -392,20 +401,20 @@ mod tests {
     fn a_program_that_cannot_be_read_stays_open_for_its_rounds() {
         let (mut open, mut fake, mut hear) = (Questions::default(), Fake::default(), hearing());
         let events = [1, 2, 3].map(|pid| Event::Process(process(pid)));
-        hear(&mut open, &mut fake, 0, &events);
-        hear(&mut open, &mut fake, 0, &[Event::CgroupGone(9)]);
-        assert_eq!(fake.reads, 3, "not before the next round");
+        hear(&mut open, &fake, 0, &events);
+        hear(&mut open, &fake, 0, &[Event::CgroupGone(9)]);
+        assert_eq!(fake.reads(), 3, "not before the next round");
         fake.programs.insert(1, "/bin/late".into());
-        let answers = hear(&mut open, &mut fake, 5, &[]);
+        let answers = hear(&mut open, &fake, 5, &[]);
         let exe = Some("/bin/late".into());
         let found = Found { exe, cmdline: None };
         assert_eq!(answers.processes, [(process(1), found)]);
-        assert_eq!(fake.reads, 5, "the dead one is not open any more");
+        assert_eq!(fake.reads(), 5, "the dead one is not open any more");
         for round in 2..20 {
-            hear(&mut open, &mut fake, 5 * round, &[]);
+            hear(&mut open, &fake, 5 * round, &[]);
         }
         assert!(open.is_empty());
-        assert_eq!(fake.reads, 3 + 2 + LOOKS - 2);
+        assert_eq!(fake.reads(), 3 + 2 + LOOKS - 2);
     }
 
     #[test]
@@ -413,7 +422,7 @@ mod tests {
         let (mut open, mut fake) = (Questions::default(), Fake::default());
         let wanted = [Attribute::Exe, Attribute::Cmdline];
         let start = Instant::now();
-        let mut hear = |fake: &mut Fake, millis, events: &[Event]| {
+        let mut hear = |fake: &Fake, millis, events: &[Event]| {
             let now = start + Duration::from_millis(millis);
             open.answer(events, fake, &wanted, now).processes
         };
@@ -425,25 +434,25 @@ mod tests {
             cmdline: cmdline.map(str::to_owned),
         };
         let event = [Event::Process(process(1))];
-        assert_eq!(hear(&mut fake, 0, &event), [(process(1), found(None))]);
-        assert_eq!(hear(&mut fake, 5, &[]), [], "said once");
+        assert_eq!(hear(&fake, 0, &event), [(process(1), found(None))]);
+        assert_eq!(hear(&fake, 5, &[]), [], "said once");
         fake.arguments.insert(1, "cc -c a.c".into());
         let whole = found(Some("cc -c a.c"));
-        assert_eq!(hear(&mut fake, 10, &[]), [(process(1), whole)]);
-        assert_eq!(hear(&mut fake, 15, &[]), []);
+        assert_eq!(hear(&fake, 10, &[]), [(process(1), whole)]);
+        assert_eq!(hear(&fake, 15, &[]), []);
 
         // One that has none for good is told in the end.
         fake.arguments.insert(1, String::new());
-        hear(&mut fake, 20, &event);
+        hear(&fake, 20, &event);
         let last: Vec<_> = (1..20)
-            .flat_map(|round| hear(&mut fake, 20 + 5 * round, &[]))
+            .flat_map(|round| hear(&fake, 20 + 5 * round, &[]))
             .collect();
         assert_eq!(last, [(process(1), found(Some("")))]);
     }
 
     #[test]
     fn users_and_names_are_answered_at_once_and_once() {
-        let (mut open, mut fake) = (Questions::default(), Fake::default());
+        let (mut open, fake) = (Questions::default(), Fake::default());
         let comm = Key::Comm([1, 2]);
         let events = [
             Event::Key(Key::User(1000)),
@@ -451,7 +460,7 @@ mod tests {
             Event::Key(comm),
             Event::Key(comm),
         ];
-        let answers = open.answer(&events, &mut fake, &[], Instant::now());
+        let answers = open.answer(&events, &fake, &[], Instant::now());
         assert_eq!(answers.users, [(1000, "ann".to_owned())]);
         assert_eq!(answers.names, [comm]);
         assert!(open.is_empty());

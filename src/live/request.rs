@@ -92,24 +92,63 @@ impl Key {
 
     /// `struct edict_told_key`.
     pub(super) fn bytes(self, bank: u32) -> [u8; Self::SIZE] {
-        let (kind, [first, second]): (u32, [u64; 2]) = match self {
-            Self::Cgroup(id) => (0, [id, 0]),
-            Self::User(uid) => (1, [u64::from(uid), 0]),
-            Self::Comm(words) => (2, words),
-            Self::ParentComm(words) => (3, words),
+        let [first, second] = match self {
+            Self::Cgroup(id) => [id, 0],
+            Self::User(uid) => [u64::from(uid), 0],
+            Self::Comm(words) | Self::ParentComm(words) => words,
         };
         let mut bytes = [0; Self::SIZE];
-        put(&mut bytes, 0, &kind.to_le_bytes());
+        put(&mut bytes, 0, &self.kind().to_le_bytes());
         put(&mut bytes, 4, &bank.to_le_bytes());
         put(&mut bytes, 8, &first.to_le_bytes());
         put(&mut bytes, 16, &second.to_le_bytes());
         bytes
     }
 
+    /// Its kind, as `enum edict_told_kind` counts them.
+    pub(super) fn kind(self) -> u32 {
+        match self {
+            Self::Cgroup(_) => 0,
+            Self::User(_) => 1,
+            Self::Comm(_) => 2,
+            Self::ParentComm(_) => 3,
+        }
+    }
+
     /// The key and its bank.
     pub(super) fn parse(bytes: &[u8]) -> Option<(Self, u32)> {
         let words = [word64(bytes, 8), word64(bytes, 16)];
         Some((Self::from_words(word32(bytes, 0), words)?, word32(bytes, 4)))
+    }
+}
+
+/// For which keys rows were told: `struct edict_news`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct News {
+    kinds: u32,
+    changed: bool,
+}
+
+impl News {
+    /// Rows of this key were told.
+    pub(super) fn of(&mut self, key: Key) {
+        self.kinds |= 1 << key.kind();
+    }
+
+    /// Among them are some that were known and are others now.
+    pub(super) fn changed(&mut self) {
+        self.changed = true;
+    }
+
+    pub(super) fn is_none(self) -> bool {
+        self == Self::default()
+    }
+
+    pub(super) fn bytes(self) -> [u8; 8] {
+        let mut bytes = [0; 8];
+        put(&mut bytes, 0, &self.kinds.to_le_bytes());
+        put(&mut bytes, 4, &u32::from(self.changed).to_le_bytes());
+        bytes
     }
 }
 
@@ -204,6 +243,8 @@ pub(super) enum Event {
     /// The rows of a key are not known.
     Key(Key),
     CgroupGone(u64),
+    /// A CPU came or went.
+    Cpus,
 }
 
 impl Event {
@@ -220,6 +261,7 @@ impl Event {
                 started: second,
             })),
             2 => Some(Self::CgroupGone(first)),
+            3 => Some(Self::Cpus),
             kind => Key::from_words(kind.checked_sub(16)?, words).map(Self::Key),
         }
     }
@@ -262,8 +304,21 @@ mod tests {
             for bank in 0..2 {
                 assert_eq!(Key::parse(&key.bytes(bank)), Some((key, bank)));
             }
+            assert_eq!(u32::from(key.bytes(0)[0]), key.kind());
         }
         assert_eq!(Key::parse(&[9; Key::SIZE]), None);
+    }
+
+    #[test]
+    fn news_have_a_bit_for_each_kind() {
+        let mut news = News::default();
+        assert!(news.is_none());
+        news.of(Key::Cgroup(7));
+        news.of(Key::ParentComm([1, 2]));
+        assert_eq!(news.bytes(), [0b1001, 0, 0, 0, 0, 0, 0, 0]);
+        news.changed();
+        assert_eq!(news.bytes()[4], 1);
+        assert!(!news.is_none());
     }
 
     #[test]

@@ -175,7 +175,7 @@ impl Inspection {
             Attribute::User,
             u32::try_from(uid).ok().and_then(|uid| rows.user(uid)),
         );
-        if let Some(cgroup) = rows.cgroup(word64(bytes, 16)) {
+        if let Some(cgroup) = rows.cgroup(word64(bytes, 16), pid) {
             say(Attribute::Cgroup, Some(cgroup.path));
             say(Attribute::Container, cgroup.container);
             say(Attribute::Unit, cgroup.unit);

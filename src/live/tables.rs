@@ -4,12 +4,13 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use libbpf_rs::{Link, MapCore, MapFlags, MapHandle};
 
 use super::error::LiveError;
 use super::moves::Moves;
-use super::request::{Batch, Key, Process, ProcessRows, Request, put};
+use super::request::{Batch, Key, News, Process, ProcessRows, Request, put};
 use super::skeleton::MainSkel;
 use super::values::Place;
 
@@ -25,7 +26,9 @@ const SIBLINGS: usize = 7;
 #[derive(Debug)]
 pub(super) struct Tables {
     banks: MapHandle,
-    told: MapHandle,
+    told_names: MapHandle,
+    told_cgroups: MapHandle,
+    told_users: MapHandle,
     systems: MapHandle,
     places: MapHandle,
     cores: MapHandle,
@@ -82,7 +85,9 @@ impl Tables {
         let progs = &skeleton.progs;
         Ok(Self {
             banks: map(&maps.edict_banks)?,
-            told: map(&maps.edict_told_rows)?,
+            told_names: map(&maps.edict_told_names)?,
+            told_cgroups: map(&maps.edict_told_cgroups)?,
+            told_users: map(&maps.edict_told_users)?,
             systems: map(&maps.edict_systems)?,
             places: map(&maps.edict_places)?,
             cores: map(&maps.edict_cores)?,
@@ -194,6 +199,14 @@ impl Tables {
         Ok(())
     }
 
+    fn told(&self, key: Key) -> &MapHandle {
+        match key {
+            Key::Cgroup(_) => &self.told_cgroups,
+            Key::User(_) => &self.told_users,
+            Key::Comm(_) | Key::ParentComm(_) => &self.told_names,
+        }
+    }
+
     /// Tells the rows of a key in one bank.
     pub(super) fn tell(
         &self,
@@ -206,15 +219,15 @@ impl Tables {
         for (index, row) in rows.iter().enumerate() {
             put(&mut value, 8 + index * 4, &row.to_le_bytes());
         }
-        let key = key.bytes(active.bank);
-        self.told.update(&key, &value, MapFlags::ANY)
+        self.told(key)
+            .update(&key.bytes(active.bank), &value, MapFlags::ANY)
     }
 
     /// Withdraws the rows of a key: it is unknown, and may be asked for again.
     pub(super) fn forget(&self, key: Key) {
         for bank in 0..2 {
             // It need not be there: only banks that ask have rows.
-            let _ = self.told.delete(&key.bytes(bank));
+            let _ = self.told(key).delete(&key.bytes(bank));
         }
     }
 
@@ -224,7 +237,18 @@ impl Tables {
             Key::Cgroup(id) => Some((id, bank)),
             Key::User(_) | Key::Comm(_) | Key::ParentComm(_) => None,
         };
-        let keys = self.told.keys();
+        let keys = self.told_cgroups.keys();
+        keys.filter_map(|key| Key::parse(&key).and_then(id))
+            .collect()
+    }
+
+    /// The users that have rows in a bank, or have been asked for, and in which.
+    pub(super) fn users(&self) -> Vec<(u32, u32)> {
+        let id = |(key, bank)| match key {
+            Key::User(uid) => Some((uid, bank)),
+            Key::Cgroup(_) | Key::Comm(_) | Key::ParentComm(_) => None,
+        };
+        let keys = self.told_users.keys();
         keys.filter_map(|key| Key::parse(&key).and_then(id))
             .collect()
     }
@@ -262,8 +286,7 @@ impl Tables {
 
     /// Every place was written: the object makes sets of CPUs of them.
     pub(super) fn survey(&self) -> Result<(), LiveError> {
-        self.survey
-            .run(&mut [])
+        with_patience(|| self.survey.run(&mut []))
             .map_err(LiveError::io("sorting the CPUs by their caches"))
     }
 
@@ -271,8 +294,7 @@ impl Tables {
     pub(super) fn confine(&self, bank: u32) -> Result<(), LiveError> {
         let mut context = [0; 8];
         put(&mut context, 0, &bank.to_le_bytes());
-        self.confine
-            .run(&mut context)
+        with_patience(|| self.confine.run(&mut context))
             .map_err(LiveError::io("sorting the CPUs by their tiers"))
     }
 
@@ -288,13 +310,28 @@ impl Tables {
         Ok(counted.unwrap_or_default())
     }
 
-    /// Every task looks again at what was told for its cgroup, user or name.
-    pub(super) fn rows_told(&self) -> io::Result<()> {
-        self.rows_told.run(&mut [])
+    /// Tasks that wait for rows of such keys look again; all of them do where
+    /// rows that were known are others now.
+    pub(super) fn rows_told(&self, news: News) -> io::Result<()> {
+        self.rows_told.run(&mut news.bytes())
     }
 
     /// Every task looks again at the machine as a whole.
     pub(super) fn system_changed(&self) -> io::Result<()> {
         self.system_changed.run(&mut [])
     }
+}
+
+/// The object takes memory from a small store that the kernel fills up a moment
+/// later. What it has made stays, so it goes on where it ended.
+fn with_patience(mut run: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    for _ in 0..50 {
+        match run() {
+            Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            other => return other,
+        }
+    }
+    run()
 }

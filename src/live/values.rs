@@ -21,57 +21,69 @@ pub struct Place {
 
 /// Where the values of the attributes come from that the kernel cannot
 /// evaluate itself. What an implementation does not say is not known.
-pub trait Values: Send {
+///
+/// Several threads ask at once: what takes long, such as a look at all cgroups,
+/// must not keep the others waiting.
+pub trait Values: Send + Sync {
     /// The ids of all processes.
-    fn processes(&mut self) -> Vec<u32> {
+    fn processes(&self) -> Vec<u32> {
         Vec::new()
     }
     /// The path of the program that a process runs.
-    fn exe(&mut self, _pid: u32) -> Option<String> {
+    fn exe(&self, _pid: u32) -> Option<String> {
         None
     }
     /// The arguments of a process, joined by blanks; empty where it has none.
-    fn cmdline(&mut self, _pid: u32) -> Option<String> {
+    fn cmdline(&self, _pid: u32) -> Option<String> {
         None
     }
     /// Whether there is such a process still.
-    fn lives(&mut self, _pid: u32) -> bool {
+    fn lives(&self, _pid: u32) -> bool {
         false
     }
     /// Every cgroup of the version 2 hierarchy: its id and its path.
-    fn cgroups(&mut self) -> Vec<(u64, String)> {
+    fn cgroups(&self) -> Vec<(u64, String)> {
         Vec::new()
     }
     /// The path of one cgroup, as far as the last look at all of them tells.
-    fn cgroup(&mut self, _id: u64) -> Option<String> {
+    fn cgroup(&self, _id: u64) -> Option<String> {
+        None
+    }
+    /// The path of the cgroup that a task is in, if it is the one with that id.
+    /// Looks at no other.
+    fn cgroup_of(&self, _pid: u32, _id: u64) -> Option<String> {
         None
     }
     /// Looks at all cgroups again.
-    fn look_again(&mut self) {}
+    fn look_again(&self) {}
     /// This cgroup is no more.
-    fn forget_cgroup(&mut self, _id: u64) {}
+    fn forget_cgroup(&self, _id: u64) {}
     /// What the path of a cgroup says about `container` or `unit`.
     fn of_path<'a>(&self, _attribute: Attribute, _path: &'a str) -> Option<&'a str> {
         None
     }
     /// The name of a user.
-    fn user(&mut self, _uid: u32) -> Option<String> {
+    fn user(&self, _uid: u32) -> Option<String> {
         None
     }
     /// The users that there are, as far as they can be listed.
-    fn users(&mut self) -> Vec<u32> {
+    fn users(&self) -> Vec<u32> {
         Vec::new()
     }
+    /// A number that changes with the list of users and their names.
+    fn users_version(&self) -> u64 {
+        0
+    }
     /// The names that tasks have now.
-    fn names(&mut self) -> Vec<String> {
+    fn names(&self) -> Vec<String> {
         Vec::new()
     }
     /// What is known of the machine as a whole, since it was asked last.
-    fn system(&mut self) -> Vec<(Attribute, Value)> {
+    fn system(&self) -> Vec<(Attribute, Value)> {
         Vec::new()
     }
     /// Where each CPU is.
-    fn places(&mut self) -> Vec<Place> {
+    fn places(&self) -> Vec<Place> {
         Vec::new()
     }
 }

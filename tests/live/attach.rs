@@ -67,27 +67,3 @@ fn vm_when_the_agent_is_killed_the_kernel_takes_over() {
     std::thread::sleep(Duration::from_millis(300));
     assert!(hog.cpu_time() > before + Duration::from_millis(100));
 }
-
-#[test]
-fn vm_a_cpu_that_goes_asks_for_a_restart() {
-    let Some(_machine) = lab::machine("hotplug") else {
-        return;
-    };
-    let switch = "/sys/devices/system/cpu/cpu1/online";
-    if !std::path::Path::new(switch).exists() {
-        eprintln!("SKIPPED hotplug: {switch} is not there");
-        return;
-    }
-    let attached = lab::attach(ONE_TIER);
-    std::fs::write(switch, "0").unwrap();
-    let ejected = lab::until(Duration::from_secs(5), || attached.ejection().is_some());
-    let ejection = attached.ejection();
-    std::fs::write(switch, "1").unwrap();
-    println!("{ejection:?} after {ejected:?}");
-    assert!(ejection.unwrap().restart);
-    attached.detach().unwrap();
-    // The hotplug sequence number has moved on, so it is loaded again.
-    let attached = lab::attach(ONE_TIER);
-    assert!(attached.ejection().is_none());
-    attached.detach().unwrap();
-}

@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use edict::check::{Attribute, TierId};
-use edict::live::Attached;
+use edict::hooks::classify::FileSystems;
+use edict::live::{Attached, LoadOptions, Values};
 
 use crate::lab::{self, Worker};
 
@@ -102,7 +105,7 @@ fn vm_moving_between_cgroups_moves_a_task() {
     let Some(_machine) = lab::machine("cgroups") else {
         return;
     };
-    let files = edict::hooks::classify::FileSystems::new();
+    let files = FileSystems::new();
     let Some(root) = files.cgroup_mount() else {
         eprintln!("SKIPPED cgroups: no version 2 hierarchy is mounted");
         return;
@@ -174,4 +177,126 @@ fn vm_behaviour_is_known_after_eight_samples() {
     assert!(took.is_some(), "{:?}", attached.inspect(napper.pid));
     assert_eq!(attached.inspect(hog.pid).unwrap().tier, TierId(0));
     attached.detach().unwrap();
+}
+
+/// A task that has just woken is judged as one that has: its rate is not that of
+/// the time that it slept for.
+#[test]
+fn vm_a_wake_up_is_recorded_before_it_is_judged() {
+    let Some(_machine) = lab::machine("wake-ups") else {
+        return;
+    };
+    // It wakes every 2 ms or so, and once after 80 ms: then the average interval
+    // is 15 ms at most, but the last one is 80.
+    let attached = lab::attach(
+        r#"language 1
+policy wakes { version = "1" }
+tier often  { tickets = 100   slice = 5ms }
+tier seldom { tickets = 100   slice = 5ms }
+rules {
+  often:  when comm == "bursts" and wake_rate > 25  -> often
+  seldom: when comm == "bursts"                     -> seldom
+          otherwise                                 -> seldom
+}
+"#,
+    );
+    let worker = Worker::start("bursts", "bursts");
+    let often = || attached.inspect(worker.pid).unwrap().tier == TierId(0);
+    assert!(lab::until(Duration::from_secs(5), often).is_some());
+    let hits = || attached.statistics().unwrap().rules[1];
+    let before = hits();
+    std::thread::sleep(Duration::from_secs(5));
+    let seldom = hits() - before;
+    println!("taken for one that seldom wakes {seldom} times");
+    // About forty long sleeps; a busy host may prolong one.
+    assert!(seldom < 10, "{seldom}");
+    attached.detach().unwrap();
+}
+
+/// Knows what the file systems say, and takes its time to look at all cgroups.
+struct SlowWalk {
+    files: FileSystems,
+    walks: Arc<AtomicU32>,
+}
+
+const WALK: Duration = Duration::from_secs(2);
+
+impl Values for SlowWalk {
+    fn exe(&self, pid: u32) -> Option<String> {
+        self.files.exe(pid)
+    }
+    fn cgroups(&self) -> Vec<(u64, String)> {
+        self.files.cgroups()
+    }
+    fn cgroup(&self, id: u64) -> Option<String> {
+        self.files.cgroup(id)
+    }
+    fn cgroup_of(&self, pid: u32, id: u64) -> Option<String> {
+        self.files.cgroup_of(pid, id)
+    }
+    fn look_again(&self) {
+        self.walks.fetch_add(1, Ordering::Relaxed);
+        std::thread::sleep(WALK);
+        self.files.look_again();
+        self.walks.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn vm_a_task_is_explained_while_cgroups_are_looked_at() {
+    let Some(_machine) = lab::machine("explained") else {
+        return;
+    };
+    let files = FileSystems::new();
+    let Some(root) = files.cgroup_mount().map(Path::to_owned) else {
+        eprintln!("SKIPPED explained: no version 2 hierarchy is mounted");
+        return;
+    };
+    let walks = Arc::new(AtomicU32::new(0));
+    let mut loaded = edict::live::load(LoadOptions {
+        values: Box::new(SlowWalk {
+            files,
+            walks: Arc::clone(&walks),
+        }),
+        ..LoadOptions::default()
+    })
+    .unwrap();
+    let image = lab::image(&policy("cgroup under \"/lab.slow\""));
+    let prepared = loaded.prepare(&image).unwrap();
+    loaded.commit(prepared).unwrap();
+    let attached = loaded.attach().unwrap();
+
+    let worker = Worker::start("worker", "naps 5000 100");
+    let made = root.join("lab.slow");
+    fs::create_dir_all(&made).unwrap();
+    fs::write(made.join("cgroup.procs"), worker.pid.to_string()).unwrap();
+    let begun = |walks: u32| walks % 2 == 1;
+    let walk = || begun(walks.load(Ordering::Relaxed));
+    assert!(lab::until(Duration::from_secs(2), walk).is_some());
+    // Also what that look is about, from where the task itself says it is.
+    let mut asked = Vec::new();
+    while walk() {
+        let begun = Instant::now();
+        let found = attached.inspect(worker.pid).unwrap();
+        asked.push(begun.elapsed());
+        // The object has not been told: to the policy it is unknown.
+        assert_eq!(found.tier, TierId(0));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    asked.sort();
+    println!(
+        "explained {} times while cgroups were looked at: {:?} in the middle, {:?} at most",
+        asked.len(),
+        asked[asked.len() / 2],
+        asked[asked.len() - 1]
+    );
+    assert!(asked.len() > 20);
+    // A busy host may take a CPU away for longer, but not most of the time.
+    assert!(asked[asked.len() * 9 / 10] < Duration::from_millis(100));
+    assert!(asked[asked.len() - 1] < WALK / 2);
+    let told = || attached.inspect(worker.pid).unwrap().tier == TierId(1);
+    assert!(lab::until(2 * WALK, told).is_some());
+    drop(worker);
+    attached.detach().unwrap();
+    let _ = lab::until(Duration::from_secs(2), || fs::remove_dir(&made).is_ok());
 }

@@ -2,6 +2,7 @@
 //! known again soon.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use edict::check::{Attribute, TierId, Value};
 use edict::hooks::classify::FileSystems;
 use edict::hooks::topology::Topology;
 use edict::live::Attached;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, mkdirat, openat, unlinkat};
 
 use crate::lab::{self, Worker};
 
@@ -248,6 +250,17 @@ fn vm_every_attribute_of_the_agent_tells_tasks_apart() {
     ask(&mut attached, "user == \"root\"", &[(a, true), (b, true)]);
     one.say("setuid 64321");
     holds(&attached, "user without a name", a, false);
+    lab::replace(&mut attached, &policy("user == \"later\""));
+    holds(&attached, "user without a name yet", a, false);
+    let users = fs::read_to_string("/etc/passwd").unwrap();
+    fs::write(
+        "/etc/passwd",
+        format!("{users}later:x:64321:0::/:/bin/sh\n"),
+    )
+    .unwrap();
+    holds(&attached, "user that has got a name", a, true);
+    fs::write("/etc/passwd", users.replace("later", "gone")).unwrap();
+    holds(&attached, "user that has lost it", a, false);
     ask(
         &mut attached,
         "user in { \"root\", \"nobody-here\" }",
@@ -398,5 +411,48 @@ fn vm_a_task_that_execs_is_known_again_soon() {
     attached.detach().unwrap();
     for program in &programs {
         fs::remove_file(program).unwrap();
+    }
+}
+
+/// Deeper than a path may be long, where no path leads: it is still below.
+#[test]
+fn vm_no_depth_hides_a_cgroup() {
+    let Some(_machine) = lab::machine("deep cgroups") else {
+        return;
+    };
+    let files = FileSystems::new();
+    let Some(root) = files.cgroup_mount() else {
+        eprintln!("SKIPPED deep cgroups: no version 2 hierarchy is mounted");
+        return;
+    };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let open = |at: &OwnedFd, name: &str| openat(at, name, flags, Mode::empty()).unwrap();
+    let name = "n".repeat(250);
+    let mut branch = vec![openat(CWD, root, flags, Mode::empty()).unwrap()];
+    let worker = Worker::start("deep", "naps 5000 100");
+    let mut attached = lab::attach(&policy(&format!("cgroup under \"/{name}\"")));
+    holds(&attached, "not below it", worker.pid, false);
+    for _ in 0..40 {
+        let last = branch.last().unwrap();
+        mkdirat(last, name.as_str(), Mode::RWXU).unwrap();
+        branch.push(open(last, &name));
+    }
+    let enter = |at: &OwnedFd| {
+        let procs = openat(at, "cgroup.procs", OFlags::WRONLY, Mode::empty()).unwrap();
+        rustix::io::write(&procs, worker.pid.to_string().as_bytes()).unwrap();
+    };
+    enter(branch.last().unwrap());
+    holds(&attached, "far below it", worker.pid, true);
+    lab::replace(&mut attached, &policy(&format!("cgroup under \"/{name}\"")));
+    holds(&attached, "far below it, known before", worker.pid, true);
+    enter(&branch[0]);
+    holds(&attached, "not below it any more", worker.pid, false);
+    drop(worker);
+    attached.detach().unwrap();
+    while branch.len() > 1 {
+        branch.pop();
+        let above = branch.last().unwrap();
+        let gone = || unlinkat(above, name.as_str(), AtFlags::REMOVEDIR).is_ok();
+        assert!(lab::until(Duration::from_secs(5), gone).is_some());
     }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use edict::live::{LiveError, LoadOptions};
+use edict::check::TierId;
+use edict::live::{Attached, LiveError, LoadOptions};
 
 use crate::lab::{self, Worker};
 
@@ -117,13 +118,53 @@ fn vm_what_was_overtaken_is_refused_and_roll_back_is_a_generation() {
     let first = loaded.prepare(&images[0]).unwrap();
     let second = loaded.prepare(&images[1]).unwrap();
     assert!(matches!(loaded.commit(first), Err(LiveError::Overtaken)));
-    assert_eq!(loaded.commit(second).unwrap().number, 1);
+    // The number of what was overtaken is nobody's any more.
+    assert_eq!(loaded.commit(second).unwrap().number, 2);
     let prepared = loaded.prepare(&images[0]).unwrap();
-    assert_eq!(loaded.commit(prepared).unwrap().number, 2);
+    assert_eq!(loaded.commit(prepared).unwrap().number, 3);
     let back = loaded.roll_back().unwrap();
-    assert_eq!((back.number, back.digest), (3, images[1].digest()));
+    assert_eq!((back.number, back.digest), (4, images[1].digest()));
     let forth = loaded.roll_back().unwrap();
-    assert_eq!((forth.number, forth.digest), (4, images[0].digest()));
+    assert_eq!((forth.number, forth.digest), (5, images[0].digest()));
+}
+
+/// What the agent told for a policy that never came into force is not taken for
+/// the next one's, although it stands in the same bank.
+#[test]
+fn vm_rows_of_an_abandoned_policy_are_nobodys() {
+    let Some(_machine) = lab::machine("abandoned") else {
+        return;
+    };
+    let policy = |pattern: &str| {
+        format!(
+            "language 1\npolicy p {{ version = \"1\" }}\n\
+             tier no {{ tickets = 100 slice = 5ms }}\ntier yes {{ tickets = 100 slice = 5ms }}\n\
+             rules {{\n when comm like {pattern:?} -> yes\n otherwise -> no\n}}\n"
+        )
+    };
+    let mut attached = lab::attach(&policy("nobody-*"));
+    let mut worker = Worker::start("told-before", "spin");
+    let pid = worker.pid;
+    let is_in = |attached: &Attached, tier: u8| {
+        let found = || attached.inspect(pid).unwrap();
+        let took = lab::until(Duration::from_secs(5), || found().tier == TierId(tier));
+        println!("in tier {tier} after {took:?}");
+        took.is_some()
+    };
+    // Told as one that matches, and dropped.
+    drop(attached.prepare(&lab::image(&policy("told-*"))).unwrap());
+    worker.say("rename other-after");
+    std::thread::sleep(Duration::from_millis(50));
+    lab::replace(&mut attached, &policy("other-*"));
+    assert!(is_in(&attached, 1));
+    worker.say("rename told-before");
+    assert!(is_in(&attached, 0));
+    for _ in 0..100 {
+        let found = attached.inspect(worker.pid).unwrap();
+        assert_eq!(found.tier, TierId(0), "{found:?}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    attached.detach().unwrap();
 }
 
 /// Commits with queued tasks whose tier, order and number of tiers change.

@@ -218,6 +218,13 @@ unsafe extern "C" {
     fn libc_execv(path: *const std::ffi::c_char, argv: *const *const std::ffi::c_char) -> i32;
 }
 
+/// How long a test runs: `EDICT_SOAK` seconds, or what the default suite can spare.
+pub fn soak(default: u64) -> Duration {
+    let asked = std::env::var("EDICT_SOAK").ok();
+    let seconds = asked.and_then(|text| text.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(default))
+}
+
 pub fn pin(pid: u32, cpu: u32) {
     pin_to(pid, 1 << cpu);
 }
@@ -389,6 +396,14 @@ extern "C" fn worker() {
                 unsafe { libc_sched_yield() };
             }
             "breeds" => breed(Duration::from_micros(period)),
+            // Often awake, but for a while now and then.
+            "bursts" => {
+                for _ in 0..10 {
+                    std::thread::sleep(Duration::from_millis(2));
+                    spin(Duration::from_micros(100));
+                }
+                std::thread::sleep(Duration::from_millis(80));
+            }
             _ => std::thread::sleep(Duration::from_millis(1)),
         }
         for order in orders.lock().unwrap().drain(..) {
