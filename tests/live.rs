@@ -16,6 +16,8 @@
 #[path = "live/lab.rs"]
 mod lab;
 
+#[path = "live/adversary.rs"]
+mod adversary;
 #[path = "live/attach.rs"]
 mod attach;
 #[path = "live/attributes.rs"]

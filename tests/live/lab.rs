@@ -225,6 +225,25 @@ pub fn soak(default: u64) -> Duration {
     Duration::from_secs(seconds.unwrap_or(default))
 }
 
+/// Starts a process that runs `child` and ends; none where there can be no more.
+pub fn fork(child: impl FnOnce()) -> Option<i32> {
+    // SAFETY: the child uses nothing that another thread may hold.
+    match unsafe { libc_fork() } {
+        0 => {
+            child();
+            // SAFETY: nothing is to be cleaned up.
+            unsafe { libc_exit(0) }
+        }
+        pid => (pid > 0).then_some(pid),
+    }
+}
+
+/// Takes note of one that has ended, if there is one.
+pub fn reap() -> bool {
+    // SAFETY: no status is asked for; WNOHANG.
+    unsafe { libc_waitpid(-1, std::ptr::null_mut(), 1) > 0 }
+}
+
 pub fn pin(pid: u32, cpu: u32) {
     pin_to(pid, 1 << cpu);
 }
@@ -404,7 +423,7 @@ extern "C" fn worker() {
                 }
                 std::thread::sleep(Duration::from_millis(80));
             }
-            _ => std::thread::sleep(Duration::from_millis(1)),
+            other => crate::adversary::misbehave(other, period),
         }
         for order in orders.lock().unwrap().drain(..) {
             obey(&order);
@@ -426,7 +445,7 @@ fn breed(time: Duration) {
     unsafe { libc_waitpid(child, std::ptr::null_mut(), 0) };
 }
 
-fn spin(time: Duration) {
+pub fn spin(time: Duration) {
     let begun = Instant::now();
     while begun.elapsed() < time {
         std::hint::spin_loop();
@@ -461,6 +480,7 @@ fn obey(order: &str) {
             // null pointer; both outlive the call.
             unsafe { libc_execv(path.as_ptr(), argv.as_ptr()) };
         }
+        "go" => crate::adversary::go(),
         other => panic!("unknown order {other}"),
     }
 }
