@@ -168,10 +168,12 @@ static __always_inline void edict_mask_add(struct edict_mask *slot, u32 cpu)
 	bpf_rcu_read_unlock();
 }
 
+/* Of one that goes the kernel says for a while that it is online. */
 static __always_inline bool edict_is_online(u32 cpu)
 {
 	const struct cpumask *online = scx_bpf_get_online_cpumask();
-	bool is = bpf_cpumask_test_cpu(cpu, online);
+	struct edict_cpu *there = edict_cpu_of(cpu);
+	bool is = bpf_cpumask_test_cpu(cpu, online) && !(there && READ_ONCE(there->gone));
 
 	scx_bpf_put_cpumask(online);
 	return is;

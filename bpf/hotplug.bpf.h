@@ -56,17 +56,15 @@ static __always_inline s32 edict_pick_idle(struct task_struct *p)
 	return -1;
 }
 
-/*
- * How many CPUs there are now. Of those that go the kernel says for a while that
- * they are online.
- */
-static __always_inline void edict_count_here(void)
+/* What depends on how many CPUs there are. */
+static __always_inline void edict_count_cpus(void)
 {
 	u32 cpu, count = 0;
 
 	bpf_for(cpu, 0, edict_nr_cpus)
 		count += !edict_gone(cpu);
 	WRITE_ONCE(edict_cpus_online, count);
+	edict_ledger_prepare(READ_ONCE(edict_active));
 }
 
 /* The agent looks where the CPUs are; the keeper asks again until it has heard. */
@@ -128,7 +126,7 @@ static __always_inline void edict_cpu_comes(struct edict_cpu *there, s32 cpu)
 	if (!there->gone)
 		return;
 	WRITE_ONCE(there->gone, 0);
-	edict_count_here();
+	edict_count_cpus();
 	__sync_fetch_and_add(&edict_llc_at(edict_llc_of(cpu))->nr_cpus, 1);
 	edict_count_in_masks(cpu, true);
 }
@@ -162,7 +160,7 @@ static __always_inline void edict_cpu_goes(struct edict_cpu *there, s32 cpu)
 	there->tier = EDICT_TIERS_MAX;
 	if (!there->gone) {
 		WRITE_ONCE(there->gone, 1);
-		edict_count_here();
+		edict_count_cpus();
 		__sync_fetch_and_sub(&edict_llc_at(edict_llc_of(cpu))->nr_cpus, 1);
 		edict_count_in_masks(cpu, false);
 	}
@@ -191,7 +189,7 @@ static __always_inline void edict_mark_cpus(void)
 			here->gone = !bpf_cpumask_test_cpu(cpu, online);
 	}
 	scx_bpf_put_cpumask(online);
-	edict_count_here();
+	edict_count_cpus();
 }
 
 /* With both of these the kernel leaves the scheduler attached over hotplug. */
