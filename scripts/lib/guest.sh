@@ -23,30 +23,34 @@ build_guest_programs() {
     done
 }
 
-# run_guest_tests KERNEL [FILTER]: every guest test on that kernel, in one boot, and those of caches and cores in another.
+# What does not depend on the kernel but on arithmetic, and takes long.
+LONG_TESTS='draws:: adversary::'
+
+# run_guest_tests KERNEL FILTER HOW: the guest tests on that kernel, in one boot; when HOW is `whole`, all of them, and those
+# of caches and cores in another.
 run_guest_tests() {
-    local kernel=$1 filter=${2:-vm_} status=0
-    boot_guest_tests "$kernel" "$filter" flat "${GUEST_TESTS[@]}" || status=$?
+    local kernel=$1 filter=${2:-vm_} how=$3 status=0 skips=''
+    [[ $how == whole ]] || skips=$LONG_TESTS
+    boot_guest_tests "$kernel" "$filter" "$skips" flat "${GUEST_TESTS[@]}" || status=$?
     # Two caches, and cores of two threads. A filter of somebody's own is for the boot above, or names these tests.
-    case $filter in
-        vm_) boot_guest_tests "$kernel" vm_domains_ 2llc-smt live || status=$? ;;
-        vm_domains*) boot_guest_tests "$kernel" "$filter" 2llc-smt live || status=$? ;;
+    case $how:$filter in
+        whole:vm_) boot_guest_tests "$kernel" vm_domains_ '' 2llc-smt live || status=$? ;;
+        *:vm_domains*) boot_guest_tests "$kernel" "$filter" '' 2llc-smt live || status=$? ;;
     esac
     return "$status"
 }
 
-# boot_guest_tests KERNEL FILTER TOPOLOGY NAME...: Shares and waits are measured on emulated CPUs that the host may stop
-# for a moment, so a program whose tests fail runs once more, and says so.
+# boot_guest_tests KERNEL FILTER SKIPS TOPOLOGY NAME...
 boot_guest_tests() {
-    local kernel=$1 filter=$2 topology=$3 name script='status=0;'
+    local kernel=$1 filter=$2 skips=$3 topology=$4 name programs=()
     local arguments=(--kernel "$kernel" --topology "$topology" --memory 2048 --timeout 2400 --strip
         --add "$edict_bin:/usr/local/bin/edict" --add policies:/lab/policies
+        --add "$here/lib/guest-tests.sh:/usr/local/bin/guest-tests.sh"
         --env EDICT_BIN=/usr/local/bin/edict --env RUST_BACKTRACE=1)
-    shift 3
+    shift 4
     for name in "$@"; do
         arguments+=(--add "${guest_test_bin[$name]}:/lab/tests/$name")
-        script+=" run='/lab/tests/$name --test-threads=1 --nocapture';"
-        script+=" \$run \"\$1\" || { echo 'AGAIN: $name failed on kernel $kernel and runs once more'; \$run \"\$1\"; } || status=\$?;"
+        programs+=("/lab/tests/$name")
     done
-    "$here/vm" "${arguments[@]}" -- sh -c "$script exit \$status" sh "$filter"
+    "$here/vm" "${arguments[@]}" -- guest-tests.sh "$kernel" "$filter" "$skips" "${programs[@]}"
 }
