@@ -139,4 +139,26 @@ EDICT_INLINE bool edict_is_hot(u64 left_at, u64 now)
 	return left_at && edict_before(now, left_at + EDICT_HOT_NS);
 }
 
+/*
+ * The greatest weight that may go from where CPUs have more to run to where they
+ * have less, so that the difference for each CPU is afterwards no greater than
+ * before; 0: none. With what cannot be divided it may change its sign.
+ */
+EDICT_INLINE u64 edict_surplus(s64 there, u32 cpus_there, s64 here, u32 cpus_here)
+{
+	u64 more, less;
+
+	if (there <= 0 || !cpus_there || !cpus_here)
+		return 0;
+	if (here < 0)
+		here = 0;
+	if (there > EDICT_LOAD_WEIGHT_MAX)
+		there = EDICT_LOAD_WEIGHT_MAX;
+	if (here > EDICT_LOAD_WEIGHT_MAX)
+		here = EDICT_LOAD_WEIGHT_MAX;
+	more = (u64)there * cpus_here;
+	less = (u64)here * cpus_there;
+	return more > less ? 2 * (more - less) / ((u64)cpus_here + cpus_there) : 0;
+}
+
 #endif /* EDICT_BALANCE_BPF_H */

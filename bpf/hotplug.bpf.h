@@ -119,16 +119,21 @@ __noinline int edict_count_in_masks(u32 cpu, bool online)
 }
 
 /* Nothing of ours is on a CPU that comes. */
-static __always_inline void edict_cpu_comes(struct edict_cpu *there, s32 cpu)
+__noinline int edict_cpu_comes(u32 cpu)
 {
+	struct edict_cpu *there = edict_cpu_of(cpu);
+
+	if (!there)
+		return 0;
 	there->tier = EDICT_TIERS_MAX;
 	there->held = 0;
 	if (!there->gone)
-		return;
+		return 0;
 	WRITE_ONCE(there->gone, 0);
 	edict_count_cpus();
 	__sync_fetch_and_add(&edict_llc_at(edict_llc_of(cpu))->nr_cpus, 1);
 	edict_count_in_masks(cpu, true);
+	return 0;
 }
 
 /*
@@ -195,10 +200,7 @@ static __always_inline void edict_mark_cpus(void)
 /* With both of these the kernel leaves the scheduler attached over hotplug. */
 void BPF_STRUCT_OPS(edict_cpu_online, s32 cpu)
 {
-	struct edict_cpu *there = edict_cpu_of(cpu);
-
-	if (there)
-		edict_cpu_comes(there, cpu);
+	edict_cpu_comes(cpu);
 	edict_tell_cpus(READ_ONCE(edict_active));
 }
 

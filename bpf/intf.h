@@ -210,6 +210,8 @@ struct edict_bank_header {
 	u32 exclusive;	/* bit t: tier t has EDICT_TIER_EXCLUSIVE */
 	u32 budgeted;	/* bit t: tier t has EDICT_TIER_BUDGET */
 	u32 paced;	/* bit t: tier t has EDICT_TIER_PERF */
+	u32 balanced;	/* whether the agent moves tasks between caches, by rules */
+	u32 pad;
 	u8 other[40]; /* the slots in use beyond EDICT_ATTR_WAKE_RATE, nr_others of them */
 	struct edict_attr_table attr[EDICT_SLOTS];
 	struct edict_tier tier[EDICT_TIERS_MAX];
@@ -243,7 +245,7 @@ _Static_assert(sizeof(struct edict_facts) == 40 + 34 * 8 + 16 * 8, "facts");
 _Static_assert(sizeof(struct edict_attr_table) == 32, "attribute table");
 _Static_assert(sizeof(struct edict_tier) == 56 + 128, "tier");
 _Static_assert(sizeof(struct edict_clause) == 4, "clause");
-_Static_assert(sizeof(struct edict_bank_header) == 136 + 34 * 32 + 16 * 184, "header");
+_Static_assert(sizeof(struct edict_bank_header) == 144 + 34 * 32 + 16 * 184, "header");
 _Static_assert(sizeof(struct edict_bank) % 8 == 0, "bank");
 /* The kernel refuses array values over 4 MiB. */
 _Static_assert(sizeof(struct edict_bank) < (4 << 20), "bank");

@@ -184,28 +184,48 @@ static __always_inline void edict_ledger_settle(struct edict_task *t)
 	t->ahead_ns = 0;
 }
 
-/* How far from the clock the passes may be, under the policy of `active`. */
-static __always_inline void edict_ledger_prepare(u64 active)
+struct edict_steps {
+	u64 tickets; /* of all tiers */
+	u64 longest;
+};
+
+/*
+ * A global function, after which the verifier knows nothing of the sums: it would
+ * follow each of their values otherwise.
+ */
+__noinline int edict_add_step(u64 active, u32 tier, struct edict_steps *steps)
 {
 	struct edict_bank *bank = EDICT_BANK(active);
-	u64 all = 0, longest = 0;
+	u64 step;
+
+	if (!bank || !steps)
+		return 0;
+	tier = edict_index(tier);
+	step = edict_stride(edict_slice_of(bank, tier), bank->head.tier[tier].tickets);
+	steps->tickets += bank->head.tier[tier].tickets;
+	if (step > steps->longest)
+		steps->longest = step;
+	return 0;
+}
+
+/* How far from the clock the passes may be, under the policy of `active`. */
+__noinline int edict_ledger_prepare(u64 active)
+{
+	struct edict_bank *bank = EDICT_BANK(active);
+	struct edict_steps steps = {};
 	u32 tier;
 
 	if (!bank)
-		return;
-	/* No iterator: the verifier of 7.0 would follow the sum without end. */
-	for (tier = 0; tier < EDICT_TIERS_MAX; tier++) {
-		u32 tickets = bank->head.tier[edict_index(tier)].tickets;
-		u64 step = edict_stride(edict_slice_of(bank, tier), tickets);
-
+		return 0;
+	bpf_for(tier, 0, EDICT_TIERS_MAX) {
 		if (tier >= bank->head.nr_tiers)
 			break;
-		all += tickets;
-		if (step > longest)
-			longest = step;
+		edict_add_step(active, tier, &steps);
 	}
 	WRITE_ONCE(edict_pass_bounds[EDICT_BANK_INDEX(active)],
-		   edict_stride_bound(bank->head.refill_ns, edict_online(), all, longest));
+		   edict_stride_bound(bank->head.refill_ns, edict_online(), steps.tickets,
+				      steps.longest));
+	return 0;
 }
 
 /* Forgets what tiers took that were others before, or while nobody counted. */

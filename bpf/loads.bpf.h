@@ -309,7 +309,6 @@ int edict_consider(void *ctx)
 static __always_inline void edict_migrate_queue(struct edict_moves *moves, u64 active, u32 from,
 						u32 to, u64 now)
 {
-	struct edict_queue_state *state = edict_queue_state_of(to);
 	u32 tier = EDICT_QUEUE_TIER(from), left = edict_scan_max;
 	struct edict_bank *bank = EDICT_BANK(active);
 	struct task_struct *p;
@@ -318,8 +317,8 @@ static __always_inline void edict_migrate_queue(struct edict_moves *moves, u64 a
 		return;
 	bpf_for_each(scx_dsq, p, EDICT_DSQ(from), 0) {
 		struct edict_task *t = edict_task_of(p);
-		u64 was, slice, queued_at;
 		bool gone;
+		u64 was;
 		u32 cpu;
 
 		if (!left-- || moves->moved >= moves->count)
@@ -330,26 +329,13 @@ static __always_inline void edict_migrate_queue(struct edict_moves *moves, u64 a
 		cpu = t->go_cpu;
 		if (t->stray || p->migration_disabled || !edict_may_go(p, t, bank, active, cpu))
 			continue;
-		slice = edict_slice_of(bank, tier);
 		if (moves->domain == EDICT_DOMAIN_CPU) {
 			gone = scx_bpf_dsq_move(BPF_FOR_EACH_ITER, p, SCX_DSQ_LOCAL_ON | cpu, 0);
 			if (gone)
 				t->how = EDICT_HOW_DUE;
 		} else {
-			/* The keeper must not believe that it came just now. */
-			queued_at = t->queued_at;
-			if (edict_before(queued_at, state->bound))
-				state->bound = queued_at;
-			edict_rebase(p, t, to, slice);
-			if (EDICT_QUEUE_ORDER(to) == EDICT_ORDER_FIFO) {
-				gone = scx_bpf_dsq_move(BPF_FOR_EACH_ITER, p, EDICT_DSQ(to), 0);
-			} else {
-				scx_bpf_dsq_move_set_vtime(BPF_FOR_EACH_ITER, edict_key(p, t));
-				gone = scx_bpf_dsq_move_vtime(BPF_FOR_EACH_ITER, p, EDICT_DSQ(to),
-							      0);
-			}
-			if (gone && edict_before(queued_at, state->bound))
-				state->bound = queued_at;
+			gone = edict_move_to(BPF_FOR_EACH_ITER, p, t, to,
+					     edict_slice_of(bank, tier));
 		}
 		if (!gone)
 			continue;

@@ -23,6 +23,7 @@
  *   tiers.bpf.h       queues, order within a tier, what a run costs
  *   dispatch.bpf.h    what a CPU runs next
  *   draw.bpf.h        which tier that is
+ *   exchange.bpf.h    what caches take from each other while both are busy
  *   idle.bpf.h        which CPU a task goes to
  *   domains.bpf.h     which CPUs it may use
  *   cores.bpf.h       tiers that share their core with no other
@@ -44,7 +45,7 @@
  */
 #include <scx/common.bpf.h>
 #include <bpf_experimental.h>
-#include "dispatch.bpf.h"
+#include "exchange.bpf.h"
 #include "idle.bpf.h"
 #include "pace.bpf.h"
 #include "begin.bpf.h"
@@ -234,7 +235,7 @@ void BPF_STRUCT_OPS(edict_dispatch, s32 cpu, struct task_struct *prev)
 	if (!bank || !here)
 		return;
 	if (here->gone) /* The kernel asks only for those that are online: it did not go. */
-		edict_cpu_comes(here, cpu);
+		edict_cpu_comes(cpu);
 	leaves = bank->head.exclusive && edict_threads ? edict_core_leaves(active, cpu, now) : ~0U;
 	here->handed = 0;
 	if (prev && (prev->scx.flags & SCX_TASK_QUEUED) && !(prev->flags & PF_EXITING) &&
@@ -256,6 +257,12 @@ void BPF_STRUCT_OPS(edict_dispatch, s32 cpu, struct task_struct *prev)
 		return;
 	if (READ_ONCE(edict_llc_at(own)->orphans) && edict_serve_orphans(active, own))
 		return;
+
+	if (edict_nr_llcs > 1 && !bank->head.balanced &&
+	    !edict_before(now, here->compared_at + EDICT_EXCHANGE_NS)) {
+		here->compared_at = now;
+		edict_exchange(active, cpu, own, here->compared++);
+	}
 
 	mask = edict_waiting(active, own, cpu) & leaves;
 	if (away)
@@ -384,6 +391,9 @@ void BPF_STRUCT_OPS(edict_running, struct task_struct *p)
 		if (t->active)
 			active = t->active;
 		edict_waited(t, active, t->tier, now);
+		/* Another cache has taken it. */
+		if (bank && t->counted && EDICT_QUEUE_LLC(t->counted - 1) != llc)
+			edict_counts_in(p, t, edict_queue_of(bank, t->tier, llc));
 		/* The kernel also runs a task that was not queued, after changing it. */
 		t->queued_at = 0;
 		edict_run_begins(t, here, bank, active, t->tier, llc, now);
@@ -449,8 +459,10 @@ void BPF_STRUCT_OPS(edict_enable, struct task_struct *p)
 {
 	struct edict_task *t = edict_task_of(p);
 
-	if (t)
+	if (t) {
 		t->queued_at = 0;
+		t->competes = 0;
+	}
 }
 
 void BPF_STRUCT_OPS(edict_quiescent, struct task_struct *p, u64 deq_flags)
@@ -466,6 +478,7 @@ void BPF_STRUCT_OPS(edict_quiescent, struct task_struct *p, u64 deq_flags)
 	if (deq_flags & SCX_DEQ_SLEEP) {
 		edict_burst_ended(t);
 		t->slept_at = now;
+		t->competes = 0;
 		t->queued_at = 0; /* it may be set still, on a CPU that goes */
 	}
 }

@@ -248,6 +248,7 @@ struct edict_task {
 	u32 stride_tickets; /* 0: the tiers do not take turns by stride */
 	u32 budget_ppm;	    /* 0: its tier has no budget */
 	u32 woken;	    /* the wake-up is recorded already */
+	u32 competes;	    /* it has a place in virtual time, since it last slept or came */
 	u32 spare;
 	/* Load: EDICT_LOAD_OF the CPU that it is part of; 0: none. */
 	u64 load;
@@ -277,6 +278,10 @@ struct edict_cpu {
 	u64 idle_at;	  /* when it fell idle last */
 	u64 coming_at;	  /* when a task was sent there that interrupts what runs */
 	u64 shared_until; /* until then a draw gave its core to other tiers */
+	u64 run_vtime;	  /* virtual time at which the run began, */
+	u32 run_queue;	  /* and one more than the queue it is read against; 0: none */
+	u64 compared_at;  /* when its cache was compared with another, */
+	u32 compared;	  /* and how often */
 	u32 coming; /* one more than its tier, EDICT_TIERS_MAX if nothing goes before it; 0: none */
 	u32 hands;  /* its draw was won by a tier that has nothing for it, and its core is for one */
 	u32 handed; /* idle, it was handed such a win */

@@ -41,6 +41,7 @@ enum {
 	EDICT_USED_SHIFT = 5,
 	EDICT_AHEAD = 8,       /* turns of its own that a task brings along to another queue */
 	EDICT_AHEAD_HERE = 64, /* and slices more that it may be ahead of those in its queue */
+	EDICT_BEHIND_HERE = 128, /* slices that it may be behind them without having slept */
 	EDICT_PREEMPT_SCAN = 8,
 };
 
@@ -122,13 +123,19 @@ static __always_inline s32 edict_prio_of(const struct task_struct *p)
  * Reads the task's virtual time against the clock of its queue. One that had
  * more than its part, since the others may not use its CPU, is ahead, but not
  * without end: it is not to wait for ever when it comes where they are.
+ *
+ * One that slept is a slice behind at most. One that has competed since then may
+ * be further behind: the clock is where the first of the waiting is, and a heavy
+ * task runs several times before a light one that waits for the same CPU.
  */
 static __always_inline void edict_rebase(const struct task_struct *p, struct edict_task *t,
 					 u32 queue, u64 slice)
 {
 	u64 clock = READ_ONCE(edict_queue_state_of(queue)->clock);
 	u64 most = EDICT_AHEAD * edict_virtual(slice, edict_prio_of(p));
+	u64 behind = t->competes ? EDICT_BEHIND_HERE * slice : slice;
 
+	t->competes = 1;
 	if (EDICT_QUEUE_ORDER(queue) == EDICT_ORDER_LOTTERY) {
 		/* It has no past: see edict_key(). */
 		t->clock = queue;
@@ -141,10 +148,11 @@ static __always_inline void edict_rebase(const struct task_struct *p, struct edi
 			ahead = most;
 		t->vtime = clock + ahead;
 		t->clock = queue;
+		behind = slice;
 	}
 	most += EDICT_AHEAD_HERE * slice;
-	if (edict_before(t->vtime, clock - slice))
-		t->vtime = clock - slice;
+	if (edict_before(t->vtime, clock - behind))
+		t->vtime = clock - behind;
 	else if (edict_before(clock + most, t->vtime))
 		t->vtime = clock + most;
 }
@@ -196,6 +204,35 @@ static __always_inline void edict_counts_nowhere(struct edict_task *t)
 	t->counted = 0;
 }
 
+/*
+ * Takes a waiting task, at which an iterator over its queue stands, to the queue
+ * of its tier under another cache.
+ */
+static __always_inline bool edict_move_to(struct bpf_iter_scx_dsq *waiting, struct task_struct *p,
+					  struct edict_task *t, u32 to, u64 slice)
+{
+	struct edict_queue_state *state = edict_queue_state_of(to);
+	u64 queued_at = t->queued_at;
+	bool gone;
+
+	/* The keeper must not believe that it came just now. */
+	if (edict_before(queued_at, state->bound))
+		state->bound = queued_at;
+	edict_rebase(p, t, to, slice);
+	if (EDICT_QUEUE_ORDER(to) == EDICT_ORDER_FIFO) {
+		gone = scx_bpf_dsq_move(waiting, p, EDICT_DSQ(to), 0);
+	} else {
+		scx_bpf_dsq_move_set_vtime(waiting, edict_key(p, t));
+		gone = scx_bpf_dsq_move_vtime(waiting, p, EDICT_DSQ(to), 0);
+	}
+	if (!gone)
+		return false;
+	if (edict_before(queued_at, state->bound))
+		state->bound = queued_at;
+	edict_counts_in(p, t, to);
+	return true;
+}
+
 /* Charges the time since the last charge. */
 static __always_inline void edict_charge(struct task_struct *p, struct edict_task *t, u64 now)
 {
@@ -234,28 +271,51 @@ static __always_inline void edict_run_ended(struct edict_task *t)
 	t->how = EDICT_HOW_DIRECT;
 }
 
+/* A clock that would go further at once is held against what runs. */
+#define EDICT_CLOCK_STEP_NS 2000000ULL
+
 /*
- * The clock of a queue follows what runs, but does not pass what waits: a task
- * that has a CPU for itself would take it along, and those that wait for
- * another CPU would look as if they had slept, whatever their nice values are.
+ * The clock of a queue follows what runs, but passes neither what waits nor, if
+ * nobody does, what runs elsewhere: a task that has a CPU for itself would take
+ * it along, and those that share another CPU would look as if they had slept,
+ * whatever their nice values are. Between two of them the queue is empty.
  */
 __noinline int edict_clock_follows(u32 queue, u64 vtime)
 {
 	struct edict_queue_state *state = edict_queue_state_of(queue);
+	u64 clock = READ_ONCE(state->clock);
 	struct task_struct *head;
+	bool waits = false;
+	u32 cpu;
 
 	queue &= EDICT_QUEUES - 1;
-	if (EDICT_QUEUE_ORDER(queue) == EDICT_ORDER_VTIME &&
-	    scx_bpf_dsq_nr_queued(EDICT_DSQ(queue)) > 0) {
-		bpf_for_each(scx_dsq, head, EDICT_DSQ(queue), 0) {
-			u64 key = head->scx.dsq_vtime;
+	if (EDICT_QUEUE_ORDER(queue) == EDICT_ORDER_VTIME) {
+		if (scx_bpf_dsq_nr_queued(EDICT_DSQ(queue)) > 0) {
+			/* It may have been taken meanwhile. */
+			bpf_for_each(scx_dsq, head, EDICT_DSQ(queue), 0) {
+				u64 key = head->scx.dsq_vtime;
 
-			if (edict_before(key, vtime))
-				vtime = key;
-			break;
+				waits = true;
+				if (edict_before(key, vtime))
+					vtime = key;
+				break;
+			}
+		}
+		if (!waits && edict_before(clock + EDICT_CLOCK_STEP_NS, vtime)) {
+			bpf_for(cpu, 0, edict_nr_cpus) {
+				struct edict_cpu *there = edict_cpu_of(cpu);
+				u64 since;
+
+				if (!there || there->tier >= EDICT_TIERS_MAX || there->held ||
+				    there->run_queue != queue + 1)
+					continue;
+				since = READ_ONCE(there->run_vtime);
+				if (edict_before(since, vtime))
+					vtime = since;
+			}
 		}
 	}
-	if (edict_before(READ_ONCE(state->clock), vtime))
+	if (edict_before(clock, vtime))
 		WRITE_ONCE(state->clock, vtime);
 	return 0;
 }
@@ -275,6 +335,10 @@ static __always_inline void edict_run_begins(struct edict_task *t, struct edict_
 	t->ran_at = now;
 	t->run_tier = tier;
 	t->run_bank = EDICT_BANK_INDEX(active);
+	if (cpu) {
+		cpu->run_vtime = t->vtime;
+		cpu->run_queue = t->clock + 1;
+	}
 	/* A race is where its last winner was; what ran otherwise has won nothing. */
 	if (EDICT_QUEUE_TIER(t->clock) == tier && edict_before(READ_ONCE(queue->clock), t->vtime) &&
 	    (t->how == EDICT_HOW_DRAWN || EDICT_QUEUE_ORDER(t->clock) != EDICT_ORDER_LOTTERY))

@@ -43,6 +43,7 @@ fn rust_and_c_agree_on_every_size_and_offset() {
         head::EXCLUSIVE,
         head::BUDGETED,
         head::PACED,
+        head::BALANCED,
         head::OTHER,
         head::ATTR,
         head::TIER,

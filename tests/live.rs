@@ -32,6 +32,8 @@ mod domains;
 mod draws;
 #[path = "live/every.rs"]
 mod every;
+#[path = "live/exchange.rs"]
+mod exchange;
 #[path = "live/generations.rs"]
 mod generations;
 #[path = "live/hotplug.rs"]

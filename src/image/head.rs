@@ -57,6 +57,7 @@ fn write_lottery(bytes: &mut Bytes, plan: &Plan) {
     bytes.u32(head::EXCLUSIVE, those(|tier| tier.exclusive));
     bytes.u32(head::BUDGETED, those(|tier| tier.budget.is_some()));
     bytes.u32(head::PACED, those(|tier| tier.perf.is_some()));
+    bytes.u32(head::BALANCED, u32::from(plan.is_balanced()));
 }
 
 fn write_tier(bytes: &mut Bytes, at: usize, planned: &Tier) {

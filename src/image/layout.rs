@@ -81,10 +81,12 @@ pub mod head {
     pub const BUDGETED: usize = 88;
     /// Bit per tier with [`super::tier::flag::PERF`].
     pub const PACED: usize = 92;
+    /// Whether rules say what moves between caches.
+    pub const BALANCED: usize = 96;
     /// `u8 other[]`: which.
-    pub const OTHER: usize = 96;
+    pub const OTHER: usize = 104;
     /// `struct edict_attr_table attr[]`.
-    pub const ATTR: usize = 136;
+    pub const ATTR: usize = 144;
     /// `struct edict_tier tier[]`.
     pub const TIER: usize = ATTR + super::SLOTS * super::attr::SIZE;
     /// The whole header.
@@ -230,7 +232,7 @@ pub mod bank {
 }
 
 const _: () = {
-    assert!(head::SIZE == 136 + 34 * 32 + 16 * 184);
+    assert!(head::SIZE == 144 + 34 * 32 + 16 * 184);
     assert!(bank::NAME_KEY.is_multiple_of(8));
     assert!(bank::WORD.is_multiple_of(8));
     assert!(ATTRS == crate::check::Attribute::COUNT);

@@ -57,6 +57,7 @@ pub struct Plan {
     /// Where each rule stands.
     spans: Vec<Span>,
     lottery: Lottery,
+    balanced: bool,
     clauses: Vec<Clause>,
     attributes: Vec<AttributePlan>,
 }
@@ -91,6 +92,11 @@ impl Plan {
     /// How the next tier is chosen.
     pub fn lottery(&self) -> Lottery {
         self.lottery
+    }
+
+    /// Whether rules of `balance` say what moves between caches.
+    pub fn is_balanced(&self) -> bool {
+        self.balanced
     }
 
     /// The clauses, in order; the last one asks nothing.
@@ -170,6 +176,7 @@ pub fn lower(policy: &Policy) -> Result<Plan, Vec<Diagnostic>> {
         rules: policy.rules().iter().map(info).collect(),
         spans: policy.rules().iter().map(|rule| rule.span).collect(),
         lottery: policy.lottery(),
+        balanced: policy.balance().is_some(),
         clauses,
         attributes,
     })

@@ -18,6 +18,7 @@ unsafe extern "C" {
     fn edict_host_mean_load(mean: *const Mean) -> u64;
     fn edict_host_mean_take(mean: *mut Mean, weight: u32) -> i64;
     fn edict_host_share(part: u64, whole: u64) -> u32;
+    fn edict_host_surplus(there: i64, cpus_there: u32, here: i64, cpus_here: u32) -> u64;
     fn edict_host_weight_of(static_prio: i32) -> u32;
     fn edict_host_is_hot(left_at: u64, now: u64) -> bool;
 }
@@ -52,6 +53,12 @@ impl Mean {
 pub fn share(part: u64, whole: u64) -> u32 {
     // SAFETY: plain arithmetic on two numbers.
     unsafe { edict_host_share(part, whole) }
+}
+
+/// What may go from where there is more to where there is less.
+fn surplus(there: i64, cpus_there: u32, here: i64, cpus_here: u32) -> u64 {
+    // SAFETY: plain arithmetic on four numbers.
+    unsafe { edict_host_surplus(there, cpus_there, here, cpus_here) }
 }
 
 const ONE: f64 = 65_536.0;
@@ -188,6 +195,25 @@ fn what_ran_a_moment_ago_is_hot() {
     assert!(is_hot(2_000_000, 1_000_000), "by another CPU's clock");
 }
 
+#[test]
+fn an_odd_task_goes_to_and_fro_and_an_even_one_stays() {
+    const NICE_0: i64 = 1024;
+    assert_eq!(surplus(2 * NICE_0, 1, 2 * NICE_0, 1), 0);
+    assert_eq!(surplus(3 * NICE_0, 1, 2 * NICE_0, 1), 1024);
+    assert_eq!(surplus(2 * NICE_0, 1, 3 * NICE_0, 1), 0);
+    // Five over four CPUs against four over four: one goes, whichever it is.
+    assert_eq!(surplus(5 * NICE_0, 4, 4 * NICE_0, 4), 1024);
+    // Two CPUs against four: a third of six is where they belong.
+    assert_eq!(surplus(4 * NICE_0, 2, 8 * NICE_0, 4), 0);
+    assert!(surplus(5 * NICE_0, 2, 7 * NICE_0, 4) >= 1024);
+    // What was counted out of order, and where there is no CPU.
+    assert_eq!(surplus(-1, 1, -5, 1), 0);
+    assert_eq!(surplus(7, 1, -5, 1), 7);
+    assert_eq!(surplus(7, 0, 0, 1), 0);
+    assert_eq!(surplus(7, 1, 0, 0), 0);
+    assert!(surplus(i64::MAX, 1024, i64::MIN, 1024) > 0);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
@@ -248,5 +274,24 @@ proptest! {
             let exact = part as f64 / whole as f64;
             prop_assert!((f64::from(share) / ONE - exact).abs() < 1e-4);
         }
+    }
+
+    /// What goes leaves the difference no greater than it was.
+    #[test]
+    fn a_surplus_never_makes_the_difference_greater(
+        there in 0_i64..1 << 30,
+        here in 0_i64..1 << 30,
+        cpus_there in 1_u32..1024,
+        cpus_here in 1_u32..1024,
+        part in 0.0_f64..=1.0,
+    ) {
+        let most = surplus(there, cpus_there, here, cpus_here);
+        let gone = (most as f64 * part) as i64;
+        let difference = |moved: i64| {
+            let each_there = (there - moved) as f64 / f64::from(cpus_there);
+            (each_there - (here + moved) as f64 / f64::from(cpus_here)).abs()
+        };
+        prop_assert!(difference(gone) <= difference(0) * (1.0 + 1e-9), "{most}");
+        prop_assert!(most == 0 || surplus(here, cpus_here, there, cpus_there) == 0);
     }
 }

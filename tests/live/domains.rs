@@ -16,13 +16,13 @@ rules { otherwise -> all }
 "#;
 
 /// The CPUs under each cache, of which there are two or more.
-struct Caches {
+pub struct Caches {
     topology: Topology,
-    cpus: BTreeMap<u32, Vec<u32>>,
+    pub cpus: BTreeMap<u32, Vec<u32>>,
 }
 
 impl Caches {
-    fn of(test: &str) -> Option<Self> {
+    pub fn of(test: &str) -> Option<Self> {
         let topology = Topology::read();
         let mut cpus = BTreeMap::<u32, Vec<u32>>::new();
         for (cpu, place) in topology.places() {
@@ -44,7 +44,7 @@ impl Caches {
     }
 }
 
-fn hogs(name: &str, number: u32) -> Vec<Worker> {
+pub fn hogs(name: &str, number: u32) -> Vec<Worker> {
     (0..number).map(|_| Worker::start(name, "spin")).collect()
 }
 
@@ -53,7 +53,7 @@ fn used_by(workers: &[Worker]) -> Vec<Duration> {
 }
 
 /// How much CPU time each used while `time` passed, in parts of that time.
-fn parts(workers: &[Worker], time: Duration) -> Vec<f64> {
+pub fn parts(workers: &[Worker], time: Duration) -> Vec<f64> {
     let begun = Instant::now();
     let before = used_by(workers);
     std::thread::sleep(time);

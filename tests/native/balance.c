@@ -7,6 +7,7 @@ void edict_host_mean_advance(struct edict_mean *mean, u64 now);
 u64 edict_host_mean_load(const struct edict_mean *mean);
 s64 edict_host_mean_take(struct edict_mean *mean, u32 weight);
 u32 edict_host_share(u64 part, u64 whole);
+u64 edict_host_surplus(s64 there, u32 cpus_there, s64 here, u32 cpus_here);
 u32 edict_host_weight_of(s32 static_prio);
 bool edict_host_is_hot(u64 left_at, u64 now);
 
@@ -38,4 +39,9 @@ u32 edict_host_weight_of(s32 static_prio)
 bool edict_host_is_hot(u64 left_at, u64 now)
 {
 	return edict_is_hot(left_at, now);
+}
+
+u64 edict_host_surplus(s64 there, u32 cpus_there, s64 here, u32 cpus_here)
+{
+	return edict_surplus(there, cpus_there, here, cpus_here);
 }

@@ -44,6 +44,7 @@ u64 edict_host_layout(u32 what)
 		offsetof(struct edict_bank_header, exclusive),
 		offsetof(struct edict_bank_header, budgeted),
 		offsetof(struct edict_bank_header, paced),
+		offsetof(struct edict_bank_header, balanced),
 		offsetof(struct edict_bank_header, other),
 		offsetof(struct edict_bank_header, attr),
 		offsetof(struct edict_bank_header, tier),
