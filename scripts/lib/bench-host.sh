@@ -9,7 +9,7 @@
 declare -A PEER_VERSION=([bpfland]=1.1.4 [lavd]=1.1.4 [rusty]=1.1.4 [layered]=1.1.4 [pandemonium]=5.23.1)
 # In the order in which they are built.
 PEERS=(bpfland lavd rusty layered pandemonium)
-PEER_WORKLOADS=(pipe messaging spawn cpu wakeup switch)
+PEER_WORKLOADS=(pipe messaging spawn cpu wakeup floor switch)
 
 # The program of a peer, once it is installed: the first that its crate installs.
 peer_program() {

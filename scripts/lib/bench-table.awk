@@ -182,6 +182,12 @@ function absolute_table(   r, i, line, unit, scale, any, workload) {
     }
 }
 
+# One row of latenesses in microseconds.
+function lateness(title, who, workload,   line, i) {
+    line = pad(title, 13)
+    for (i = 1; i <= latency_columns; i++) line = line pad(short(median_of(who, workload, latency[i])), 10)
+    return line short(median_of(who, workload, "samples"))
+}
 END {
     if (!rows) { print "nothing was measured"; exit 1 }
     printf "edict %s beside its peers\n", meta["edict"]
@@ -196,12 +202,8 @@ END {
         ratio_table("lateness of wakeups under load: lower is better", "wakeup", "", latency_columns, latency)
         rule("the same in microseconds of the guest (median of all runs)")
         print pad("", 13) pad("p50", 10) pad("p99", 10) pad("p99.9", 10) pad("max", 10) "wakeups a run"
-        for (r = 1; r <= rows; r++) {
-            line = pad(row[r], 13)
-            for (i = 1; i <= latency_columns; i++) line = line pad(short(median_of(row[r], "wakeup", latency[i])), 10)
-            line = line short(median_of(row[r], "wakeup", "samples"))
-            print line
-        }
+        for (r = 1; r <= rows; r++) print lateness(row[r], row[r], "wakeup")
+        if (("floor", "p99_us") in have) print lateness("real time", "kernel", "floor")
     }
     if (("switch", "ops_per_s") in have || ("pipe", "ops_per_s") in have) absolute_table()
     if (costs) cost_table()
