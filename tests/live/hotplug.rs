@@ -31,11 +31,15 @@ fn switch(test: &str) -> bool {
     if !there {
         eprintln!("SKIPPED {test}: {SWITCH} is not there");
     }
-    // While the kernel (6.18) still frees the maps of the object before, which goes
-    // on for a while after it is closed, a CPU that went was seen never to arrive:
-    // it, the worker that frees and the tracing RCU all waited.
-    std::thread::sleep(Duration::from_secs(5));
+    settle();
     there
+}
+
+/// While the kernel (6.18) still frees the maps of the object before, which goes
+/// on for a while after it is closed, a CPU that went was seen never to arrive:
+/// it, the worker that frees and the tracing RCU all waited.
+fn settle() {
+    std::thread::sleep(Duration::from_secs(5));
 }
 
 fn turn(on: bool) -> Duration {
@@ -233,5 +237,57 @@ fn vm_a_cpu_that_comes_after_the_attachment_is_used() {
     }
     assert!(attached.ejection().is_none());
     drop((hogs, watch));
+    attached.detach().unwrap();
+}
+
+/// Without swap the kernel hibernates as far as that: it freezes all tasks, takes
+/// all CPUs but one away, makes its image, finds nowhere to write it, and comes back.
+#[test]
+fn vm_a_machine_that_hibernates_keeps_its_policy() {
+    let Some(_machine) = lab::machine("hibernation") else {
+        return;
+    };
+    const STATE: &str = "/sys/power/state";
+    let lines = |file: &str| fs::read_to_string(file).unwrap_or_default();
+    // Only where nobody loses anything if it should go further.
+    let apt = lines(STATE).contains("disk") && lines("/proc/swaps").lines().count() < 2;
+    // 7.3.4 does not come back, whoever schedules.
+    let returns = !lines("/proc/sys/kernel/osrelease").starts_with("7.3.");
+    if !apt || !returns || !Path::new("/lab/tests").is_dir() {
+        eprintln!("SKIPPED hibernation: not the lab, or it has swap, or does not come back");
+        return;
+    }
+    settle();
+    let attached = lab::attach(POLICY);
+    let (sequence, generation) = (lab::sched_ext("enable_seq"), attached.generation());
+    let workers: Vec<Worker> = ["many", "few", "many", "few"]
+        .map(|name| Worker::start(name, "spin"))
+        .into_iter()
+        .chain((0..4).map(|_| Worker::start("few", "naps 3000 300")))
+        .collect();
+    workers[1].pin(lab::cpus() - 1);
+    std::thread::sleep(Duration::from_secs(1));
+
+    let begun = Instant::now();
+    let written = fs::write(STATE, "disk");
+    let away = begun.elapsed();
+    assert!(written.is_err(), "it has hibernated");
+    let used: Vec<Duration> = workers.iter().map(Worker::cpu_time).collect();
+    let again = lab::until(Duration::from_secs(5), || {
+        let mut since = workers.iter().zip(&used);
+        since.all(|(worker, used)| worker.cpu_time() > *used + Duration::from_micros(500))
+    });
+    println!("away for {away:?}; everybody ran again within {again:?}");
+    assert!(again.is_some(), "somebody does not run any more");
+    assert_eq!(lab::sched_ext("state"), "enabled");
+    assert_eq!(lab::sched_ext("enable_seq"), sequence);
+    assert_eq!(attached.generation(), generation);
+    assert!(attached.ejection().is_none(), "{:?}", attached.ejection());
+    let tier = |worker: &Worker| attached.inspect(worker.pid).unwrap().tier;
+    assert_eq!(
+        (tier(&workers[0]), tier(&workers[1])),
+        (TierId(1), TierId(2))
+    );
+    drop(workers);
     attached.detach().unwrap();
 }
