@@ -6,9 +6,10 @@
  *                                  (the task that ran may win it too)
  *
  * The queues of the CPU's own cache come first, so that a task runs where its
- * data is. Only a CPU that would fall idle takes from another cache: first from
- * those of its own node, and from each by the same draw as there. Where the
- * first tier is to be served alone, that goes before a cache too.
+ * data is. A CPU that would fall idle takes from another cache: first from those
+ * of its own node, and from each by the same draw as there. Where the first tier
+ * is to be served alone, that goes before a cache too. What busy caches take from
+ * each other comes into their queues (exchange.bpf.h).
  */
 #ifndef EDICT_DISPATCH_BPF_H
 #define EDICT_DISPATCH_BPF_H

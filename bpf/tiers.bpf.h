@@ -29,8 +29,8 @@
  * more to do, virtual time goes slower, and what comes from there keeps its
  * distance to the clock, not its time.
  *
- * What it does not do: it moves no task from one cache to another as long as
- * both have something to run. Where the policy asks for that, loads.bpf.h does.
+ * What it does not do: it moves no task from one cache to another; exchange.bpf.h
+ * and loads.bpf.h do.
  */
 #ifndef EDICT_TIERS_BPF_H
 #define EDICT_TIERS_BPF_H
