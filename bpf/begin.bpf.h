@@ -13,7 +13,7 @@ s32 BPF_STRUCT_OPS_SLEEPABLE(edict_init_task, struct task_struct *p,
 {
 	struct edict_exe *exe, *inherited;
 	struct task_struct *current, *leader;
-	struct edict_task *t;
+	struct edict_task *t, *parents;
 	u64 now = scx_bpf_now();
 
 	t = bpf_task_storage_get(&edict_tasks, p, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
@@ -21,6 +21,24 @@ s32 BPF_STRUCT_OPS_SLEEPABLE(edict_init_task, struct task_struct *p,
 		return -ENOMEM;
 	/* On the scheduler's clock; the kernel gives a fork its time later. */
 	t->born_at = args->fork ? now : now - (bpf_ktime_get_ns() - p->start_time);
+	/*
+	 * A child goes on from where its parent is, with what that has not been charged
+	 * yet: to fork is not to begin anew.
+	 */
+	if (args->fork) {
+		bpf_rcu_read_lock();
+		current = bpf_get_current_task_btf();
+		parents = bpf_task_storage_get(&edict_tasks, current, 0, 0);
+		if (parents && parents->competes) {
+			t->clock = parents->clock;
+			t->vtime = parents->vtime;
+			t->competes = EDICT_INHERITS;
+			if (parents->ran_at && edict_before(parents->ran_at, now))
+				t->vtime += edict_virtual(now - parents->ran_at,
+							  edict_prio_of(current));
+		}
+		bpf_rcu_read_unlock();
+	}
 	/* The leader's entry is all that other threads need. */
 	if (p->pid != p->tgid || (p->flags & PF_KTHREAD))
 		return 0;

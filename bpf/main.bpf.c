@@ -461,7 +461,8 @@ void BPF_STRUCT_OPS(edict_enable, struct task_struct *p)
 
 	if (t) {
 		t->queued_at = 0;
-		t->competes = 0;
+		if (t->competes != EDICT_INHERITS)
+			t->competes = 0;
 	}
 }
 

@@ -182,6 +182,12 @@ enum edict_behaviour {
 	EDICT_BEHAVIOURS = 7,
 };
 
+/* Whether a task has a place in virtual time, since it last slept or came. */
+enum edict_competes {
+	EDICT_COMPETES = 1,
+	EDICT_INHERITS, /* its parent's; it has not been enabled yet */
+};
+
 /* What the object knows about a task. */
 struct edict_task {
 	/* The verdict, and the word of `edict_active` that it belongs to. */
@@ -248,7 +254,7 @@ struct edict_task {
 	u32 stride_tickets; /* 0: the tiers do not take turns by stride */
 	u32 budget_ppm;	    /* 0: its tier has no budget */
 	u32 woken;	    /* the wake-up is recorded already */
-	u32 competes;	    /* it has a place in virtual time, since it last slept or came */
+	u32 competes;	    /* enum edict_competes */
 	u32 spare;
 	/* Load: EDICT_LOAD_OF the CPU that it is part of; 0: none. */
 	u64 load;

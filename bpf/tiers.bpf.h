@@ -41,7 +41,7 @@ enum {
 	EDICT_USED_SHIFT = 5,
 	EDICT_AHEAD = 8,       /* turns of its own that a task brings along to another queue */
 	EDICT_AHEAD_HERE = 64, /* and slices more that it may be ahead of those in its queue */
-	EDICT_BEHIND_HERE = 128, /* slices that it may be behind them without having slept */
+	EDICT_BEHIND_HERE = 16, /* slices that it may be behind them without having slept */
 	EDICT_PREEMPT_SCAN = 8,
 };
 
@@ -135,7 +135,7 @@ static __always_inline void edict_rebase(const struct task_struct *p, struct edi
 	u64 most = EDICT_AHEAD * edict_virtual(slice, edict_prio_of(p));
 	u64 behind = t->competes ? EDICT_BEHIND_HERE * slice : slice;
 
-	t->competes = 1;
+	t->competes = EDICT_COMPETES;
 	if (EDICT_QUEUE_ORDER(queue) == EDICT_ORDER_LOTTERY) {
 		/* It has no past: see edict_key(). */
 		t->clock = queue;

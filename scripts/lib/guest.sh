@@ -35,7 +35,7 @@ run_guest_tests() {
     # Two caches, and cores of two threads. A filter of somebody's own is for the boot above, or names these tests.
     case $how:$filter in
         whole:vm_) boot_guest_tests "$kernel" vm_domains_ '' 2llc-smt live || status=$? ;;
-        *:vm_domains*) boot_guest_tests "$kernel" "$filter" '' 2llc-smt live || status=$? ;;
+        *:vm_domains* | *:vm_cores*) boot_guest_tests "$kernel" "$filter" '' 2llc-smt live || status=$? ;;
     esac
     return "$status"
 }

@@ -71,6 +71,20 @@ pub fn misbehave(kind: &str, number: u64) {
                 std::thread::yield_now();
             }
         }
+        // A task that forks and ends, over and over, for so many milliseconds.
+        "chain" => {
+            fn link(until: Instant) {
+                lab::spin(Duration::from_millis(4));
+                if Instant::now() < until {
+                    lab::fork(|| link(until));
+                }
+            }
+            // Where it was pinned to, and not before.
+            std::thread::sleep(200 * TURN);
+            let until = Instant::now() + Duration::from_millis(number);
+            lab::fork(|| link(until));
+            std::thread::sleep(Duration::from_millis(number));
+        }
         // So many threads that never end, once they are told.
         "crowd" => {
             static THREADS: Once = Once::new();

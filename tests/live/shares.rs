@@ -72,6 +72,12 @@ fn vm_tiers_get_their_tickets_and_nobody_waits_too_long() {
     attached.detach().unwrap();
 }
 
+const ONE_TIER: &str = r#"language 1
+policy one { version = "1" }
+tier all { tickets = 100   slice = 5ms }
+rules { otherwise -> all }
+"#;
+
 #[test]
 fn vm_nice_weighs_within_a_tier() {
     let Some(_machine) = lab::machine("nice") else {
@@ -106,6 +112,56 @@ rules { otherwise -> all }
     std::thread::sleep(Duration::from_secs(1));
     assert!(measure() || measure());
     drop(free);
+    attached.detach().unwrap();
+}
+
+/// To end and to begin anew, over and over, is not to be new.
+#[test]
+fn vm_a_chain_of_forks_has_the_part_of_one() {
+    let Some(_machine) = lab::machine("a chain of forks") else {
+        return;
+    };
+    let attached = lab::attach(ONE_TIER);
+    let hog = Worker::start("hog", "spin");
+    hog.pin(1);
+    let chain = Worker::start("chain", "chain 8000");
+    chain.pin(1);
+    std::thread::sleep(Duration::from_secs(1));
+    let before = hog.cpu_time();
+    std::thread::sleep(Duration::from_secs(5));
+    let part = (hog.cpu_time() - before).as_secs_f64() / 5.0;
+    println!("beside the chain one task has {part:.3} of the CPU");
+    assert!(part > 0.4, "{part}");
+    assert!(part < 0.9, "there is no chain: {part}");
+    std::thread::sleep(Duration::from_secs(3));
+    attached.detach().unwrap();
+}
+
+/// Light tasks take the clock along while they wait for each other; who runs
+/// meanwhile on another CPU has not waited for that, and gets nothing for it.
+#[test]
+fn vm_light_tasks_lend_nobody_priority() {
+    let Some(_machine) = lab::machine("light tasks") else {
+        return;
+    };
+    let attached = lab::attach(ONE_TIER);
+    let hog = Worker::start("hog", "spin");
+    hog.pin(0);
+    let light: Vec<Worker> = (0..2).map(|_| Worker::start("light", "spin")).collect();
+    for worker in &light {
+        worker.nice(19);
+        worker.pin(1);
+    }
+    std::thread::sleep(Duration::from_secs(2));
+    let naps = Worker::start("naps", "naps 3000 300");
+    naps.pin(0);
+    std::thread::sleep(Duration::from_millis(200));
+    let before = naps.cpu_time();
+    std::thread::sleep(Duration::from_secs(5));
+    let used = naps.cpu_time() - before;
+    println!("one that naps ran {used:?} of 5 s");
+    // 0.3 ms each time, and two slices of the other one in between at most.
+    assert!(used > Duration::from_millis(60), "{used:?}");
     attached.detach().unwrap();
 }
 
