@@ -48,7 +48,7 @@ fn race(one: &Worker, other: &Worker, time: Duration) -> (f64, f64) {
 
 /// Whatever CPUs of the core the two may use, equal tickets are equal halves.
 #[test]
-fn vm_cores_an_exclusive_tier_and_a_plain_one_share_a_core_by_tickets() {
+fn vm_domains_cores_an_exclusive_tier_and_a_plain_one_share_a_core_by_tickets() {
     let Some(_machine) = lab::machine("one core") else {
         return;
     };
@@ -84,7 +84,7 @@ fn vm_cores_an_exclusive_tier_and_a_plain_one_share_a_core_by_tickets() {
 
 /// What naps does not take the core whenever it wakes: it waits its turn.
 #[test]
-fn vm_cores_a_waking_exclusive_task_draws_for_its_core() {
+fn vm_domains_cores_a_waking_exclusive_task_draws_for_its_core() {
     let Some(_machine) = lab::machine("waking on a core") else {
         return;
     };
@@ -110,7 +110,7 @@ fn vm_cores_a_waking_exclusive_task_draws_for_its_core() {
 
 /// Going before another tier holds for a core as it does for a CPU.
 #[test]
-fn vm_cores_what_may_interrupt_an_exclusive_tier_gets_its_core() {
+fn vm_domains_cores_what_may_interrupt_an_exclusive_tier_gets_its_core() {
     let Some(_machine) = lab::machine("interrupting a core") else {
         return;
     };
@@ -137,7 +137,7 @@ fn vm_cores_what_may_interrupt_an_exclusive_tier_gets_its_core() {
 
 /// The first tier is served alone on all CPUs, wherever its tasks are queued.
 #[test]
-fn vm_cores_strict_goes_before_a_cache() {
+fn vm_domains_cores_strict_goes_before_a_cache() {
     let Some(_machine) = lab::machine("strict over caches") else {
         return;
     };
