@@ -63,13 +63,16 @@ s32 BPF_STRUCT_OPS_SLEEPABLE(edict_init_task, struct task_struct *p,
 
 static int edict_keeper_fired(void *map, int *key, struct bpf_timer *timer)
 {
-	u64 period;
+	u64 period, now;
 
+	/* Whoever queues a task from now on has to set the timer; this one will too. */
+	__sync_lock_test_and_set(&edict_keeper_at, scx_bpf_now() + EDICT_NEVER_NS);
 	/* A timer cannot sleep, but kernels before 6.18 take it for its starter. */
 	bpf_rcu_read_lock();
 	period = edict_keep(READ_ONCE(edict_active), scx_bpf_now());
 	bpf_rcu_read_unlock();
-	bpf_timer_start(timer, period, 0);
+	now = scx_bpf_now();
+	edict_keep_by(now + period, now);
 	return 0;
 }
 
@@ -111,6 +114,7 @@ s32 BPF_STRUCT_OPS_SLEEPABLE(edict_init)
 	if (error && error != -EBUSY)
 		return error;
 	bpf_timer_set_callback(&keeper->timer, edict_keeper_fired);
+	edict_keeper_at = scx_bpf_now() + EDICT_KEEP_MIN_NS;
 	return bpf_timer_start(&keeper->timer, EDICT_KEEP_MIN_NS, 0);
 }
 

@@ -17,6 +17,7 @@
 #include "cores.bpf.h"
 #include "domains.bpf.h"
 #include "draw.bpf.h"
+#include "pace.bpf.h"
 
 /* At how many caches a CPU looks that falls idle; the keeper looks at all. */
 #define EDICT_LLCS_NEAR 8
@@ -31,8 +32,10 @@ static __always_inline void edict_keep_running(struct task_struct *p, struct edi
 	edict_run_ended(t);
 	t->how = EDICT_HOW_DRAWN;
 	edict_rebase(p, t, queue, edict_slice_of(bank, tier));
+	edict_counts_in(p, t, queue);
 	edict_run_begins(t, here, bank, active, tier, EDICT_QUEUE_LLC(queue), now);
 	scx_bpf_task_set_slice(p, edict_slice_of(bank, tier));
+	edict_pace(bank, here, scx_bpf_task_cpu(p), tier);
 	if (bank->head.exclusive)
 		edict_core_begins(active, scx_bpf_task_cpu(p), tier, now);
 }
@@ -41,9 +44,10 @@ static __always_inline void edict_keep_running(struct task_struct *p, struct edi
 __noinline int edict_waiting(u64 active, u32 llc, u32 cpu)
 {
 	struct edict_bank *bank = EDICT_BANK(active);
+	u64 filled = READ_ONCE(edict_llc_at(llc)->filled);
 	u32 tier, mask = 0, admitted;
 
-	if (!bank)
+	if (!bank || !filled)
 		return 0;
 	admitted = edict_admitted(bank, active, cpu);
 	bpf_for(tier, 0, EDICT_TIERS_MAX) {
@@ -52,7 +56,7 @@ __noinline int edict_waiting(u64 active, u32 llc, u32 cpu)
 		if (tier >= bank->head.nr_tiers)
 			break;
 		queue = edict_queue_of(bank, tier, llc);
-		if (scx_bpf_dsq_nr_queued(EDICT_DSQ(queue)) <= 0)
+		if (!(filled & EDICT_FILLED_BIT(queue)) || scx_bpf_dsq_nr_queued(EDICT_DSQ(queue)) <= 0)
 			continue;
 		if ((admitted & (1U << tier)) || READ_ONCE(edict_queue_state_of(queue)->strays))
 			mask |= 1U << tier;
@@ -94,7 +98,7 @@ __noinline int edict_take_first(u64 active, u32 cpu, u64 dsq, u64 now)
 
 	if (!bank || (dsq != EDICT_DSQ_DUE && dsq != EDICT_DSQ_RESUME))
 		return 0;
-	if (scx_bpf_dsq_nr_queued(dsq) <= 0)
+	if (!READ_ONCE(edict_shared) || scx_bpf_dsq_nr_queued(dsq) <= 0)
 		return 0;
 	if (!bank->head.confined && !bank->head.exclusive)
 		return scx_bpf_dsq_move_to_local(dsq, 0);
@@ -199,7 +203,7 @@ __noinline int edict_waits_for(u64 active, u32 cpu, u64 now)
 {
 	u32 own = edict_llc_of(cpu), i;
 
-	if (scx_bpf_dsq_nr_queued(EDICT_DSQ_RESUME) > 0 || scx_bpf_dsq_nr_queued(EDICT_DSQ_DUE) > 0)
+	if (edict_shared_waits())
 		return 1;
 	bpf_for(i, 0, edict_nr_llcs) {
 		u32 llc = own + i < edict_nr_llcs ? own + i : own + i - edict_nr_llcs;

@@ -132,30 +132,25 @@ static __always_inline u32 edict_home(struct task_struct *p, const struct edict_
 	return edict_llc_of(other < edict_nr_cpus ? other : cpu);
 }
 
-/* An empty mask in its slot. */
+/* A mask in its slot, if there is none yet. */
 static __always_inline int edict_mask_make(struct edict_mask *slot)
 {
 	struct bpf_cpumask *made, *old;
 
 	if (!slot)
 		return -ESRCH;
-	if (!slot->cpus) {
-		made = bpf_cpumask_create();
-		if (!made)
-			return -ENOMEM;
-		old = bpf_kptr_xchg(&slot->cpus, made);
-		if (old)
-			bpf_cpumask_release(old);
-	}
-	bpf_rcu_read_lock();
-	made = slot->cpus;
-	if (made)
-		bpf_cpumask_clear(made);
-	bpf_rcu_read_unlock();
+	if (slot->cpus)
+		return 0;
+	made = bpf_cpumask_create();
+	if (!made)
+		return -ENOMEM;
+	old = bpf_kptr_xchg(&slot->cpus, made);
+	if (old)
+		bpf_cpumask_release(old);
 	return 0;
 }
 
-static __always_inline void edict_mask_add(struct edict_mask *slot, u32 cpu)
+static __always_inline void edict_mask_put(struct edict_mask *slot, u32 cpu, bool member)
 {
 	struct bpf_cpumask *cpus;
 
@@ -163,9 +158,26 @@ static __always_inline void edict_mask_add(struct edict_mask *slot, u32 cpu)
 		return;
 	bpf_rcu_read_lock();
 	cpus = slot->cpus;
-	if (cpus)
+	if (cpus && member)
 		bpf_cpumask_set_cpu(cpu, cpus);
+	else if (cpus)
+		bpf_cpumask_clear_cpu(cpu, cpus);
 	bpf_rcu_read_unlock();
+}
+
+static __always_inline u32 edict_mask_weight(struct edict_mask *slot)
+{
+	struct bpf_cpumask *cpus;
+	u32 weight = 0;
+
+	if (!slot)
+		return 0;
+	bpf_rcu_read_lock();
+	cpus = slot->cpus;
+	if (cpus)
+		weight = bpf_cpumask_weight(cast_mask(cpus));
+	bpf_rcu_read_unlock();
+	return weight;
 }
 
 /* Of one that goes the kernel says for a while that it is online. */
@@ -179,36 +191,60 @@ static __always_inline bool edict_is_online(u32 cpu)
 	return is;
 }
 
+/*
+ * Says of a CPU whether it is in a mask that others look at meanwhile. It may come
+ * or go just now, which whoever sees it says as well: so this looks once more.
+ */
+static __always_inline void edict_mask_says(struct edict_mask *slot, u32 cpu, bool member)
+{
+	bool online = edict_is_online(cpu);
+
+	edict_mask_put(slot, cpu, member && online);
+	if (member && edict_is_online(cpu) != online)
+		edict_mask_put(slot, cpu, !online);
+}
+
+/* How many CPUs of a cache are online. */
+static __always_inline void edict_count_llc(u32 llc)
+{
+	WRITE_ONCE(edict_llc_at(llc)->nr_cpus, edict_mask_weight(edict_domain_at(llc)));
+}
+
 /* Makes masks of where the CPUs are. */
 __noinline int edict_survey_cpus(void)
 {
 	u32 i, cpu;
 
 	bpf_for(i, 0, EDICT_DOMAINS) {
+		struct edict_mask *domain = edict_domain_at(i);
 		int error;
 
-		if (i < EDICT_LLCS_MAX) {
-			if (i >= edict_nr_llcs)
-				continue;
-			edict_llc_at(i)->nr_cpus = 0;
-		}
-		error = edict_mask_make(edict_domain_at(i));
+		if (i < EDICT_LLCS_MAX && i >= edict_nr_llcs)
+			continue;
+		error = edict_mask_make(domain);
 		if (error)
 			return error;
+		bpf_for(cpu, 0, edict_nr_cpus) {
+			struct edict_place *place = bpf_map_lookup_elem(&edict_places, &cpu);
+			u32 at = edict_llc_of(cpu);
+
+			if (!place)
+				continue;
+			if (i >= EDICT_LLCS_MAX)
+				at = EDICT_LLCS_MAX + place->node % EDICT_NODES_MAX;
+			edict_mask_says(domain, cpu, at == i);
+		}
+		if (i < EDICT_LLCS_MAX)
+			edict_count_llc(i);
 	}
 	bpf_for(cpu, 0, edict_nr_cpus) {
 		struct edict_siblings *siblings = bpf_map_lookup_elem(&edict_cores, &cpu);
 		struct edict_place *place = bpf_map_lookup_elem(&edict_places, &cpu);
-		u32 llc = edict_llc_of(cpu);
 
 		if (siblings && siblings->count)
 			edict_threads = 1;
-		if (!place || !edict_is_online(cpu))
-			continue;
-		edict_mask_add(edict_domain_at(llc), cpu);
-		edict_mask_add(edict_domain_at(EDICT_LLCS_MAX + place->node % EDICT_NODES_MAX), cpu);
-		edict_llc_at(llc)->node = place->node;
-		edict_llc_at(llc)->nr_cpus++;
+		if (place && edict_is_online(cpu))
+			edict_llc_at(edict_llc_of(cpu))->node = place->node;
 	}
 	return 0;
 }
@@ -235,6 +271,7 @@ __noinline int edict_confine_tier(u32 index, u32 tier)
 {
 	struct edict_bank *bank = EDICT_BANK(index);
 	struct edict_mask *slot;
+	bool reaches;
 	u32 cpu;
 	int error;
 
@@ -252,13 +289,12 @@ __noinline int edict_confine_tier(u32 index, u32 tier)
 
 		if (!admission || !place)
 			continue;
-		if (!edict_reaches_cpu(&bank->head.tier[tier], place, cpu)) {
+		reaches = edict_reaches_cpu(&bank->head.tier[tier], place, cpu);
+		if (reaches)
+			admission->tiers[index] |= 1U << tier;
+		else
 			admission->tiers[index] &= ~(1U << tier);
-			continue;
-		}
-		admission->tiers[index] |= 1U << tier;
-		if (edict_is_online(cpu))
-			edict_mask_add(slot, cpu);
+		edict_mask_says(slot, cpu, reaches);
 	}
 	return 0;
 }

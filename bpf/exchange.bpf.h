@@ -25,6 +25,8 @@
 /* How seldom a CPU looks, and at how many tasks: a move costs what was in the cache. */
 #define EDICT_EXCHANGE_NS 20000000ULL
 #define EDICT_EXCHANGE_SCAN 32
+/* CPUs that look at the same moment see the same surplus: one of them takes it. */
+#define EDICT_EXCHANGE_APART_NS 1000000ULL
 
 /* Moves the first task of a queue that may run on a CPU and is not too heavy. */
 __noinline int edict_move_one(u64 active, u32 cpu, u32 from, u32 to, u64 most)
@@ -39,25 +41,30 @@ __noinline int edict_move_one(u64 active, u32 cpu, u32 from, u32 to, u64 most)
 		return 0;
 	bpf_for_each(scx_dsq, p, EDICT_DSQ(from), 0) {
 		struct edict_task *t = edict_task_of(p);
+		u64 counted;
 
 		if (!left--)
 			break;
-		if (!t || t->stray || t->weight > most || t->counted != from + 1 ||
-		    p->migration_disabled || !bpf_cpumask_test_cpu(cpu, p->cpus_ptr))
+		if (!t || t->stray)
 			continue;
-		if (edict_move_to(BPF_FOR_EACH_ITER, p, t, to,
-				  edict_slice_of(bank, EDICT_QUEUE_TIER(to))))
+		counted = READ_ONCE(t->counted);
+		if (!counted || EDICT_COUNTED_QUEUE(counted) != from ||
+		    EDICT_COUNTED_WEIGHT(counted) > most || p->migration_disabled ||
+		    !bpf_cpumask_test_cpu(cpu, p->cpus_ptr))
+			continue;
+		if (edict_move_to(BPF_FOR_EACH_ITER, p, t, from, to, bank, scx_bpf_now()))
 			return 1;
 	}
 	return 0;
 }
 
 /* Compares a CPU's cache with another: with the next one each time that it looks. */
-__noinline int edict_exchange(u64 active, u32 cpu, u32 own, u32 turn)
+__noinline int edict_exchange(u64 active, u32 cpu, u32 own, u32 turn, u64 now)
 {
 	struct edict_bank *bank = EDICT_BANK(active);
 	u32 llc, cpus, cpus_there, waiting, tier;
-	u64 most = 0; /* and the tier, in the lowest bits */
+	u64 most = 0 /* and the tier, in the lowest bits */, taken_at;
+	struct edict_queue_state *state;
 	bool far;
 
 	if (!bank || edict_nr_llcs < 2)
@@ -87,6 +94,11 @@ __noinline int edict_exchange(u64 active, u32 cpu, u32 own, u32 turn)
 	if (most < EDICT_TIERS_MAX)
 		return 0;
 	tier = edict_index(most);
+	state = edict_queue_state_of(edict_queue_of(bank, tier, own));
+	taken_at = READ_ONCE(state->taken_at);
+	if (edict_before(now, taken_at + EDICT_EXCHANGE_APART_NS) ||
+	    __sync_val_compare_and_swap(&state->taken_at, taken_at, now) != taken_at)
+		return 0;
 	return edict_move_one(active, cpu, edict_queue_of(bank, tier, llc),
 			      edict_queue_of(bank, tier, own), most / EDICT_TIERS_MAX);
 }

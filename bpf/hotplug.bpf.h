@@ -73,46 +73,23 @@ static __always_inline void edict_tell_cpus(u64 active)
 	WRITE_ONCE(edict_cpus_untold, !edict_tell(active, EDICT_EVENT_CPUS, 0, 0, 0));
 }
 
-static __always_inline void edict_mask_take(struct edict_mask *slot, u32 cpu)
-{
-	struct bpf_cpumask *cpus;
-
-	if (!slot)
-		return;
-	bpf_rcu_read_lock();
-	cpus = slot->cpus;
-	if (cpus)
-		bpf_cpumask_clear_cpu(cpu, cpus);
-	bpf_rcu_read_unlock();
-}
-
 /* The masks of caches, nodes and tiers hold what is online. */
 __noinline int edict_count_in_masks(u32 cpu, bool online)
 {
 	struct edict_admission *admission = bpf_map_lookup_elem(&edict_admissions, &cpu);
 	struct edict_place *place = bpf_map_lookup_elem(&edict_places, &cpu);
-	struct edict_mask *llc, *node;
-	u32 bank, tier;
+	u32 bank, tier, llc = edict_llc_of(cpu);
 
 	if (!place || !admission || cpu >= edict_nr_cpus)
 		return 0;
-	llc = edict_domain_at(edict_llc_of(cpu));
-	node = edict_domain_at(EDICT_LLCS_MAX + place->node % EDICT_NODES_MAX);
-	if (online) {
-		edict_mask_add(llc, cpu);
-		edict_mask_add(node, cpu);
-	} else {
-		edict_mask_take(llc, cpu);
-		edict_mask_take(node, cpu);
-	}
+	edict_mask_put(edict_domain_at(llc), cpu, online);
+	edict_mask_put(edict_domain_at(EDICT_LLCS_MAX + place->node % EDICT_NODES_MAX), cpu, online);
+	edict_count_llc(llc);
 	bpf_for(bank, 0, 2) {
 		bpf_for(tier, 0, EDICT_TIERS_MAX) {
-			struct edict_mask *reach = edict_reach_at(bank, tier);
-
-			if (!online)
-				edict_mask_take(reach, cpu);
-			else if (admission->tiers[bank & 1] & (1U << edict_index(tier)))
-				edict_mask_add(reach, cpu);
+			/* What a bank says may be told meanwhile: whoever tells it looks again. */
+			if (!online || (READ_ONCE(admission->tiers[bank & 1]) & (1U << edict_index(tier))))
+				edict_mask_put(edict_reach_at(bank, tier), cpu, online);
 		}
 	}
 	return 0;
@@ -131,7 +108,6 @@ __noinline int edict_cpu_comes(u32 cpu)
 		return 0;
 	WRITE_ONCE(there->gone, 0);
 	edict_count_cpus();
-	__sync_fetch_and_add(&edict_llc_at(edict_llc_of(cpu))->nr_cpus, 1);
 	edict_count_in_masks(cpu, true);
 	return 0;
 }
@@ -166,7 +142,6 @@ static __always_inline void edict_cpu_goes(struct edict_cpu *there, s32 cpu)
 	if (!there->gone) {
 		WRITE_ONCE(there->gone, 1);
 		edict_count_cpus();
-		__sync_fetch_and_sub(&edict_llc_at(edict_llc_of(cpu))->nr_cpus, 1);
 		edict_count_in_masks(cpu, false);
 	}
 	if (!bank)
@@ -190,8 +165,11 @@ static __always_inline void edict_mark_cpus(void)
 	bpf_for(cpu, 0, edict_nr_cpus) {
 		struct edict_cpu *here = edict_cpu_of(cpu);
 
-		if (here)
-			here->gone = !bpf_cpumask_test_cpu(cpu, online);
+		if (!here)
+			continue;
+		here->gone = !bpf_cpumask_test_cpu(cpu, online);
+		/* It may have come or gone since it was told where the CPUs are. */
+		edict_count_in_masks(cpu, !here->gone);
 	}
 	scx_bpf_put_cpumask(online);
 	edict_count_cpus();

@@ -14,6 +14,11 @@
  * is under another cache, pulls the task to its own CPU (step 5 does so), and a
  * tier that is confined starts at step 5.
  *
+ * Before all of these comes the CPU of a waker that is about to sleep, if it never
+ * runs for longer than it takes to wake an idle CPU, and nobody else waits: two that
+ * take turns are served best by one CPU. Should the waker go on this time, the next
+ * tick makes it leave.
+ *
  * When nothing is idle, a task stays where its data is. A new one has none yet:
  * it goes to the cache that has the least of its own tier to run, so that the
  * shares of the tiers are those of the machine, then the least in all.
@@ -24,7 +29,7 @@
 #ifndef EDICT_IDLE_BPF_H
 #define EDICT_IDLE_BPF_H
 
-#include "cores.bpf.h"
+#include "dispatch.bpf.h"
 #include "hotplug.bpf.h"
 
 /* How long a CPU takes at most until it runs what interrupts it. */
@@ -128,6 +133,44 @@ __noinline int edict_idle_beside(struct task_struct *p __arg_trusted, u64 active
 out:
 	scx_bpf_put_idle_cpumask(idle);
 	return found;
+}
+
+/* Bursts of a waker that is worth waiting for. */
+#define EDICT_BRIEF_NS 100000ULL
+
+/* Whether the task that wakes another one up leaves its CPU in a moment. */
+static __always_inline bool edict_waker_leaves(u64 wake_flags)
+{
+	struct task_struct *waker = bpf_get_current_task_btf();
+	struct edict_task *t;
+
+	if (!(wake_flags & SCX_WAKE_SYNC) || (waker->flags & PF_KTHREAD))
+		return false;
+	if (waker->flags & PF_EXITING)
+		return true;
+	t = bpf_task_storage_get(&edict_tasks, waker, 0, 0);
+	return t && t->ran_at && t->bursts >= EDICT_SAMPLES && t->burst_avg_ns < EDICT_BRIEF_NS;
+}
+
+/* The CPU of a waker that leaves it, if nothing else waits for it; or -1. */
+__noinline int edict_after_waker(struct task_struct *p __arg_trusted, u64 active, u32 tier,
+				 u64 wake_flags)
+{
+	struct edict_bank *bank = EDICT_BANK(active);
+	s32 cpu = bpf_get_smp_processor_id();
+	struct edict_cpu *here = edict_cpu_of(cpu);
+
+	if (!bank || !here || here->gone || here->held || here->tier >= EDICT_TIERS_MAX ||
+	    bank->head.exclusive || !edict_waker_leaves(wake_flags))
+		return -1;
+	if (!bpf_cpumask_test_cpu(cpu, p->cpus_ptr) ||
+	    !(edict_admitted(bank, active, cpu) & (1U << edict_index(tier))))
+		return -1;
+	if (edict_shared_waits() || edict_waiting(active, edict_llc_of(cpu), cpu) ||
+	    scx_bpf_dsq_nr_queued(SCX_DSQ_LOCAL_ON | cpu) > 0)
+		return -1;
+	here->followed = 1;
+	return cpu;
 }
 
 /* Claims an idle CPU for a task; negative where there is none. */

@@ -2,11 +2,12 @@
 /*
  * The promise of max_wait.
  *
- * The keeper is a timer. For each queue it knows a time before which nothing in
- * it was queued, and looks through it only when that bound says that something
- * may be due; it then moves everything due at once into one queue, ordered by
- * deadline, which every CPU, of whatever cache, serves before it draws. When a deadline has passed all the same, it interrupts a CPU that
- * may run the task and that runs nothing due itself. Many tasks that become
+ * The keeper is a timer, which rests when nothing waits (filled.bpf.h). For each
+ * queue it knows a time before which nothing in it was queued, and looks through
+ * it only when that bound says that something may be due; it then moves everything
+ * due at once into one queue, ordered by deadline, which every CPU, of whatever
+ * cache, serves before it draws. When a deadline has passed all the same, it
+ * interrupts a CPU that may run the task and that runs nothing due itself. Many tasks that become
  * due together would wait for each other, so it starts earlier by the time
  * that the CPUs of the cache need for all that is in the queue.
  *
@@ -19,8 +20,6 @@
 #include "hotplug.bpf.h"
 
 enum {
-	EDICT_KEEP_MIN_NS = 1000000,
-	EDICT_KEEP_MAX_NS = 20000000,
 	EDICT_DUE_SHARE = 8,
 };
 
@@ -33,18 +32,20 @@ static __always_inline void edict_collect(const struct edict_bank *bank, u64 act
 {
 	struct edict_queue_state *state = edict_queue_state_of(queue);
 	const struct cpumask *reach = NULL;
-	u64 oldest = now;
+	u64 oldest = now, was = state->bound;
 	u32 left = edict_scan_max;
 	struct task_struct *p;
 
 	if (edict_confines(bank, EDICT_QUEUE_TIER(queue)))
 		reach = edict_cpus_of_tier(active, EDICT_QUEUE_TIER(queue));
+	/* What comes while it looks is not looked at, and may have waited elsewhere. */
+	state->bound = now;
 	bpf_for_each(scx_dsq, p, EDICT_DSQ(queue), 0) {
 		struct edict_task *t = edict_task_of(p);
 		u64 queued_at;
 
 		if (!left--) {
-			oldest = state->bound;
+			oldest = was;
 			break;
 		}
 		if (!t)
@@ -56,12 +57,14 @@ static __always_inline void edict_collect(const struct edict_bank *bank, u64 act
 				oldest = queued_at;
 			continue;
 		}
+		edict_fills_shared(now);
 		scx_bpf_dsq_move_set_slice(BPF_FOR_EACH_ITER, slice);
 		scx_bpf_dsq_move_set_vtime(BPF_FOR_EACH_ITER, queued_at + limit);
 		if (scx_bpf_dsq_move_vtime(BPF_FOR_EACH_ITER, p, EDICT_DSQ_DUE, 0))
 			t->how = EDICT_HOW_DUE;
 	}
-	state->bound = oldest;
+	if (edict_before(oldest, state->bound))
+		state->bound = oldest;
 	state->scanned_at = now;
 }
 
@@ -166,7 +169,7 @@ static __always_inline u32 edict_serving(struct edict_bank *bank, u64 active, u3
 }
 
 /* One look at one queue. */
-static __always_inline void edict_look_at(u64 active, u32 queue, u64 period, u64 now)
+static __always_inline void edict_look_at(u64 active, u32 queue, u64 now)
 {
 	struct edict_bank *bank = EDICT_BANK(active);
 	struct edict_queue_state *state;
@@ -176,8 +179,12 @@ static __always_inline void edict_look_at(u64 active, u32 queue, u64 period, u64
 
 	queue &= EDICT_QUEUES - 1;
 	queued = scx_bpf_dsq_nr_queued(EDICT_DSQ(queue));
-	if (!bank || queued <= 0)
+	if (!bank)
 		return;
+	if (queued <= 0) {
+		edict_emptied(queue, now);
+		return;
+	}
 	state = edict_queue_state_of(queue);
 	edict_wake_idle(bank, active, EDICT_DSQ(queue));
 	llc = EDICT_QUEUE_LLC(queue);
@@ -191,7 +198,7 @@ static __always_inline void edict_look_at(u64 active, u32 queue, u64 period, u64
 	slack = slice * queued / edict_serving(bank, active, tier, llc);
 	if (slack > limit / 2)
 		slack = limit / 2;
-	slack += period;
+	slack += edict_keep_within(bank, tier);
 	if (edict_before(now + slack, state->bound + limit))
 		return;
 	if (edict_before(now, state->scanned_at + limit / 16))
@@ -206,51 +213,101 @@ static __always_inline void edict_look_at(u64 active, u32 queue, u64 period, u64
 }
 
 /* A global function, which is verified by itself: it knows of no lock of its caller's. */
-__noinline int edict_keep_queue(u64 active, u32 queue, u64 period, u64 now)
+__noinline int edict_keep_queue(u64 active, u32 queue, u64 now)
 {
 	bpf_rcu_read_lock();
-	edict_look_at(active, queue, period, now);
+	edict_look_at(active, queue, now);
 	bpf_rcu_read_unlock();
 	return 0;
+}
+
+/*
+ * Finds what waits in a queue without its bit: the CPU that queued it was stopped
+ * for longer than bits are kept.
+ */
+static __always_inline void edict_sweep(u64 now)
+{
+	u32 llc, slot;
+
+	edict_swept_at = now;
+	bpf_for(llc, 0, edict_nr_llcs) {
+		bpf_for(slot, 0, EDICT_ORDERS * EDICT_TIERS_MAX) {
+			u32 queue = EDICT_QUEUE(llc & (EDICT_LLCS_MAX - 1), 0, slot);
+
+			if (scx_bpf_dsq_nr_queued(EDICT_DSQ(queue)) > 0)
+				__sync_fetch_and_or(&edict_llc_at(llc)->filled, EDICT_FILLED_BIT(queue));
+		}
+	}
+	if (scx_bpf_dsq_nr_queued(EDICT_DSQ_RESUME) > 0 || scx_bpf_dsq_nr_queued(EDICT_DSQ_DUE) > 0)
+		WRITE_ONCE(edict_shared, 1);
+}
+
+/* Whether something waits in a queue, or is on its way. */
+static __always_inline bool edict_may_hold(u32 queue, u64 now)
+{
+	return edict_before(now, READ_ONCE(edict_queue_state_of(queue)->filled_at) + EDICT_COMES_NS) ||
+	       scx_bpf_dsq_nr_queued(EDICT_DSQ(queue)) > 0;
+}
+
+/*
+ * How soon the keeper is to look again: as the tiers ask in whose queues something
+ * waits, or is about to.
+ */
+static __always_inline u64 edict_keep_period(const struct edict_bank *bank, u64 now)
+{
+	u64 period = EDICT_REST_NS, within;
+	u32 llc, slot;
+
+	bpf_for(llc, 0, edict_nr_llcs) {
+		u64 filled = READ_ONCE(edict_llc_at(llc)->filled);
+
+		if (!filled)
+			continue;
+		bpf_for(slot, 0, EDICT_ORDERS * EDICT_TIERS_MAX) {
+			u32 queue = EDICT_QUEUE(llc & (EDICT_LLCS_MAX - 1), 0, slot);
+
+			if (!(filled & EDICT_FILLED_BIT(slot)))
+				continue;
+			within = edict_keep_within(bank, EDICT_QUEUE_TIER(slot));
+			if (within < period && edict_may_hold(queue, now))
+				period = within;
+		}
+	}
+	if (edict_before(now, READ_ONCE(edict_shared_at) + EDICT_COMES_NS) || edict_shared_waits())
+		period = EDICT_KEEP_MIN_NS;
+	return period;
 }
 
 /* One round of the keeper; gives the time until the next. */
 static __always_inline u64 edict_keep(u64 active, u64 now)
 {
+	u32 llc, slot, kicks = edict_kicks_max, looks = edict_scan_max;
 	struct edict_bank *bank = EDICT_BANK(active);
-	u64 period = EDICT_KEEP_MAX_NS;
 	struct task_struct *p;
-	u32 tier, llc, queue, kicks = edict_kicks_max, looks = edict_scan_max;
 
 	if (!bank)
-		return period;
+		return EDICT_KEEP_MAX_NS;
 	if (READ_ONCE(edict_cpus_untold))
 		edict_tell_cpus(active);
-	bpf_for(tier, 0, EDICT_TIERS_MAX) {
-		u64 limit = edict_limit_of(bank, tier);
-
-		if (tier < bank->head.nr_tiers && limit / 8 < period)
-			period = limit / 8;
-	}
-	if (period < EDICT_KEEP_MIN_NS)
-		period = EDICT_KEEP_MIN_NS;
-
+	if (!edict_before(now, edict_swept_at + EDICT_SWEEP_NS))
+		edict_sweep(now);
+	/*
+	 * Also the queues that no tier of this policy has: a callback that was held up
+	 * in the middle of a commit may still queue there.
+	 */
 	bpf_for(llc, 0, edict_nr_llcs) {
-		bpf_for(tier, 0, EDICT_TIERS_MAX) {
-			if (tier >= bank->head.nr_tiers)
-				break;
-			edict_keep_queue(active, edict_queue_of(bank, tier, llc), period, now);
+		u64 filled = READ_ONCE(edict_llc_at(llc)->filled);
+
+		if (!filled)
+			continue;
+		bpf_for(slot, 0, EDICT_ORDERS * EDICT_TIERS_MAX) {
+			if (filled & EDICT_FILLED_BIT(slot))
+				edict_keep_queue(active, EDICT_QUEUE(llc & (EDICT_LLCS_MAX - 1), 0, slot),
+						 now);
 		}
 	}
-	/*
-	 * A callback that was held up in the middle of a commit may still queue
-	 * where nobody looks any more: the other queues take turns.
-	 */
-	llc = edict_next_llc;
-	edict_next_llc = llc + 1 < edict_nr_llcs ? llc + 1 : 0;
-	bpf_for(queue, 0, EDICT_ORDERS * EDICT_TIERS_MAX)
-		edict_keep_queue(active, EDICT_QUEUE(llc & (EDICT_LLCS_MAX - 1), 0, queue), period,
-				 now);
+	if (!READ_ONCE(edict_shared))
+		return edict_keep_period(bank, now);
 
 	if (scx_bpf_dsq_nr_queued(EDICT_DSQ_RESUME) > 0) {
 		edict_wake_idle(bank, active, EDICT_DSQ_RESUME);
@@ -275,7 +332,9 @@ static __always_inline u64 edict_keep(u64 active, u64 now)
 			edict_make_room(p, bank, active, now);
 		}
 	}
-	return period;
+	if (!edict_shared_waits())
+		edict_emptied_shared(now);
+	return edict_keep_period(bank, now);
 }
 
 #endif /* EDICT_KEEPER_BPF_H */

@@ -309,7 +309,7 @@ int edict_consider(void *ctx)
 static __always_inline void edict_migrate_queue(struct edict_moves *moves, u64 active, u32 from,
 						u32 to, u64 now)
 {
-	u32 tier = EDICT_QUEUE_TIER(from), left = edict_scan_max;
+	u32 left = edict_scan_max;
 	struct edict_bank *bank = EDICT_BANK(active);
 	struct task_struct *p;
 
@@ -334,8 +334,7 @@ static __always_inline void edict_migrate_queue(struct edict_moves *moves, u64 a
 			if (gone)
 				t->how = EDICT_HOW_DUE;
 		} else {
-			gone = edict_move_to(BPF_FOR_EACH_ITER, p, t, to,
-					     edict_slice_of(bank, tier));
+			gone = edict_move_to(BPF_FOR_EACH_ITER, p, t, from, to, bank, now);
 		}
 		if (!gone)
 			continue;

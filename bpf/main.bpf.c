@@ -20,7 +20,10 @@
  *   attributes.bpf.h  the facts about a task and the verdict on it
  *   behaviour.bpf.h   what it does, on average
  *   classify.bpf.h    facts to verdict
- *   tiers.bpf.h       queues, order within a tier, what a run costs
+ *   queues.bpf.h      where the queues are
+ *   filled.bpf.h      which of them may hold tasks, and when the keeper looks
+ *   vtime.bpf.h       order within a tier
+ *   tiers.bpf.h       what a run costs
  *   dispatch.bpf.h    what a CPU runs next
  *   draw.bpf.h        which tier that is
  *   exchange.bpf.h    what caches take from each other while both are busy
@@ -75,6 +78,11 @@ s32 BPF_STRUCT_OPS(edict_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wa
 		t->woken = 1;
 	}
 	tier = edict_index(edict_refresh(p, active, now));
+	cpu = edict_after_waker(p, active, tier, wake_flags);
+	if (cpu >= 0) {
+		waiting = 0;
+		goto direct;
+	}
 	cpu = edict_find_idle(p, bank, active, tier, prev_cpu, wake_flags, now);
 	if (cpu < 0) {
 		if (wake_flags & SCX_WAKE_FORK)
@@ -91,6 +99,7 @@ s32 BPF_STRUCT_OPS(edict_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wa
 		t->claimed = cpu + 1;
 		return cpu;
 	}
+direct:
 	slice = edict_slice_of(bank, tier);
 	queue = edict_queue_of(bank, tier, edict_llc_of(cpu));
 	edict_rebase(p, t, queue, slice);
@@ -109,7 +118,7 @@ void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
 	int tier = edict_refresh(p, active, now);
 	struct edict_bank *bank = EDICT_BANK(active);
 	struct edict_task *t = edict_task_of(p);
-	bool agent, claimed;
+	bool agent, claimed, shared = true;
 	u32 queue;
 	s32 cpu;
 
@@ -199,6 +208,7 @@ void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
 	}
 
 	t->how = EDICT_HOW_DRAWN;
+	shared = false;
 	if (scx_bpf_dsq_nr_queued(EDICT_DSQ(queue)) <= 0 ||
 	    edict_before(t->queued_at, edict_queue_state_of(queue)->bound))
 		edict_queue_state_of(queue)->bound = t->queued_at;
@@ -208,15 +218,20 @@ void BPF_STRUCT_OPS(edict_enqueue, struct task_struct *p, u64 enq_flags)
 		scx_bpf_dsq_insert_vtime(p, EDICT_DSQ(queue), slice, edict_key(p, t), enq_flags);
 
 wake_idle:
-	if (claimed)
-		return;
 	/*
 	 * A CPU may have fallen idle since one was looked for. One that does so
 	 * from now on may not see the task yet, for the kernel queues it when
-	 * this callback has returned: it sees that one has come. The exchange is
-	 * the barrier between telling and looking.
+	 * this callback has returned: it sees that one has come. The exchange in
+	 * edict_fills() is the barrier between telling and looking.
 	 */
-	__sync_lock_test_and_set(&edict_llc_at(EDICT_QUEUE_LLC(queue))->arrived, now);
+	if (!claimed)
+		WRITE_ONCE(edict_llc_at(EDICT_QUEUE_LLC(queue))->arrived, now);
+	if (shared)
+		edict_fills_shared(now);
+	else
+		edict_fills(queue, edict_keep_within(bank, tier), now);
+	if (claimed)
+		return;
 	cpu = edict_find_idle(p, bank, active, tier, scx_bpf_task_cpu(p), 0, now);
 	if (cpu >= 0)
 		scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
@@ -261,7 +276,7 @@ void BPF_STRUCT_OPS(edict_dispatch, s32 cpu, struct task_struct *prev)
 	if (edict_nr_llcs > 1 && !bank->head.balanced &&
 	    !edict_before(now, here->compared_at + EDICT_EXCHANGE_NS)) {
 		here->compared_at = now;
-		edict_exchange(active, cpu, own, here->compared++);
+		edict_exchange(active, cpu, own, here->compared++, now);
 	}
 
 	mask = edict_waiting(active, own, cpu) & leaves;
@@ -286,10 +301,14 @@ void BPF_STRUCT_OPS(edict_dispatch, s32 cpu, struct task_struct *prev)
 		tier = edict_index(edict_draw(active, mask, cpu));
 		if ((mask & (mask - 1)) && i < EDICT_TIERS_MAX && edict_pays(bank, tier))
 			continue;
-		if (t && tier == prev_tier && edict_goes_on(prev_queue, edict_key(prev, t))) {
-			edict_core_hands(bank, here, tier, missed);
-			edict_keep_running(prev, t, here, bank, active, prev_queue, now);
-			return;
+		if (t && tier == prev_tier) {
+			u64 key = edict_key(prev, t);
+
+			if (edict_before(key, edict_first_for(prev_queue, cpu, key))) {
+				edict_core_hands(bank, here, tier, missed);
+				edict_keep_running(prev, t, here, bank, active, prev_queue, now);
+				return;
+			}
 		}
 		if (edict_take_from(active, cpu, edict_queue_of(bank, tier, own))) {
 			edict_core_hands(bank, here, tier, missed);
@@ -364,6 +383,7 @@ void BPF_STRUCT_OPS(edict_running, struct task_struct *p)
 	if (here) {
 		here->held = 0;
 		here->coming = 0;
+		here->followed = 0;
 		before = here->spared ? EDICT_TIERS_MAX : here->tier;
 		here->spared = edict_bound_kthread(p) || p->tgid == READ_ONCE(edict_agent);
 	}
@@ -376,6 +396,9 @@ void BPF_STRUCT_OPS(edict_running, struct task_struct *p)
 		bank = NULL;
 	if (here && bank)
 		edict_pace(bank, here, cpu, t->resumes ? t->run_tier : t->tier);
+	/* Another cache has taken it. */
+	if (bank && EDICT_QUEUE_LLC(EDICT_COUNTED_QUEUE(READ_ONCE(t->counted))) != llc)
+		edict_counts_in(p, t, edict_queue_of(bank, t->resumes ? t->run_tier : t->tier, llc));
 	if (t->resumes) {
 		edict_resumed(t, active, now);
 		t->resumes = 0;
@@ -385,15 +408,14 @@ void BPF_STRUCT_OPS(edict_running, struct task_struct *p)
 		if (here) {
 			here->tier = t->run_tier;
 			here->how = t->how;
+			here->run_vtime = t->vtime;
+			here->run_queue = t->clock + 1;
 		}
 	} else {
 		/* Of the generation that queued it, which need not be the active one. */
 		if (t->active)
 			active = t->active;
 		edict_waited(t, active, t->tier, now);
-		/* Another cache has taken it. */
-		if (bank && t->counted && EDICT_QUEUE_LLC(t->counted - 1) != llc)
-			edict_counts_in(p, t, edict_queue_of(bank, t->tier, llc));
 		/* The kernel also runs a task that was not queued, after changing it. */
 		t->queued_at = 0;
 		edict_run_begins(t, here, bank, active, t->tier, llc, now);
@@ -405,14 +427,18 @@ void BPF_STRUCT_OPS(edict_tick, struct task_struct *p)
 {
 	u64 now = scx_bpf_now(), active = READ_ONCE(edict_active);
 	struct edict_task *t = edict_task_of(p);
+	struct edict_cpu *here;
 	u32 before;
 
 	if (!t)
 		return;
 	before = t->tier;
 	edict_charge(p, t, now);
+	if (!edict_keeper_comes(READ_ONCE(edict_keeper_at), now))
+		edict_keep_by(now + EDICT_KEEP_MIN_NS, now);
+	here = edict_cpu_of(bpf_get_smp_processor_id());
 	/* Another tier: let it compete as a member of that one. */
-	if (edict_refresh(p, active, now) != before)
+	if (edict_refresh(p, active, now) != before || (here && here->followed))
 		scx_bpf_task_set_slice(p, 0);
 }
 
@@ -477,6 +503,11 @@ void BPF_STRUCT_OPS(edict_quiescent, struct task_struct *p, u64 deq_flags)
 	edict_stray_served(t);
 	edict_load_ends(t, now);
 	if (deq_flags & SCX_DEQ_SLEEP) {
+		/* It may sleep for long, and is to be known when it wakes up. */
+		if (t->look_at && !(p->flags & PF_EXITING)) {
+			t->look_at = 0;
+			edict_exe_of(p, READ_ONCE(edict_active), true, now + EDICT_SETTLED_NS);
+		}
 		edict_burst_ended(t);
 		t->slept_at = now;
 		t->competes = 0;

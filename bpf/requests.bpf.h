@@ -24,6 +24,7 @@ int edict_commit(struct edict_commit *request)
 {
 	struct edict_bank *bank = EDICT_BANK(request->active);
 	u32 llc, tier;
+	u64 now;
 
 	if (!bank)
 		return -EINVAL;
@@ -51,6 +52,8 @@ int edict_commit(struct edict_commit *request)
 			WRITE_ONCE(state->scanned_at, 0);
 		}
 	}
+	now = scx_bpf_now();
+	edict_keep_by(now + EDICT_KEEP_MIN_NS, now);
 	return 0;
 }
 
@@ -274,17 +277,21 @@ int BPF_PROG(edict_exec, struct task_struct *p, int old_pid)
 	if (active && bank && (bank->head.uses & EDICT_USES_PROCESS)) {
 		struct edict_exe *exe =
 			bpf_task_storage_get(&edict_exes, p->group_leader, 0, 0);
+		struct edict_task *t = edict_task_of(p);
 
 		/*
-		 * Whoever was queued in the middle of the exec has asked already,
+		 * Whoever was queued in the middle of the exec may have asked already,
 		 * when its arguments were not there yet.
 		 */
 		if (exe) {
+			exe->exec_id = p->self_exec_id;
+			exe->begun_at = scx_bpf_now();
 			exe->generation[0] = 0;
 			exe->generation[1] = 0;
 			exe->asked = 0;
 		}
-		edict_exe_of(p, active, true);
+		if (t)
+			t->dirty = 1;
 	}
 	return 0;
 }

@@ -17,8 +17,9 @@
  *   callbacks         edict_events                 agent
  *
  * There is no lock: a task's state is written under the lock of its run queue,
- * a tier's by whoever comes, because each value there is an average, a clock
- * that only goes forward or a lower bound.
+ * except for what is one word and changed in one step; a tier's by whoever comes,
+ * because each value there is an average, a clock that only goes forward or a
+ * lower bound.
  */
 #ifndef EDICT_TABLES_BPF_H
 #define EDICT_TABLES_BPF_H
@@ -152,6 +153,7 @@ struct edict_exe {
 	u64 exec_id;
 	u64 generation[2];
 	u64 asked; /* the active word under which the agent was asked */
+	u64 begun_at;
 	u32 row[2][EDICT_OF_PROCESS];
 };
 
@@ -204,6 +206,7 @@ struct edict_task {
 	u32 retold_epoch;
 	u32 awaits; /* bit k: rows of kind k that are wanted were not known */
 	u64 system_epoch;
+	u64 look_at; /* when the agent is to be asked about its program; 0: it was, or need not be */
 	u64 fence; /* for its barrier only */
 	s32 static_prio;
 	u32 euid;
@@ -243,8 +246,7 @@ struct edict_task {
 	u32 run_bank;
 	u32 resumes; /* the run was interrupted by another class */
 	u32 llc;     /* one more than the number of the cache it ran under last; 0: none */
-	u32 counted; /* one more than the queue whose `weight` it is part of; 0: none */
-	u32 weight;  /* and how much of it */
+	u64 counted; /* EDICT_COUNTED: the queue whose `weight` it is part of; 0: none */
 	u32 stray;   /* one more than the queue whose `strays` it is one of; 0: none */
 	u32 claimed; /* one more than the idle CPU that was found for it, to which it is queued; 0: none */
 
@@ -280,6 +282,7 @@ struct edict_cpu {
 	u32 held; /* another class has it, and interrupted what the rest says */
 	u32 spared; /* what it runs is held back by no tier beside it, and holds back none */
 	u32 gone;   /* it is offline */
+	u32 followed; /* what runs is about to sleep, and a task that it woke up is to go on here */
 	u64 alone_since;  /* when its core became its exclusive tier's */
 	u64 idle_at;	  /* when it fell idle last */
 	u64 coming_at;	  /* when a task was sent there that interrupts what runs */
@@ -434,13 +437,20 @@ struct edict_tier_state edict_tier_states[EDICT_TIERS_MAX];
 _Static_assert(EDICT_ORDERS * EDICT_TIERS_MAX <= EDICT_QUEUES_PER_LLC, "queues of a cache");
 _Static_assert(EDICT_DSQ(EDICT_QUEUES) <= EDICT_DSQ_DUE, "numbers of queues");
 
+/* What a task is counted as: a queue and a weight in one word. */
+#define EDICT_COUNTED(queue, weight) ((u64)((queue) + 1) << 32 | (u32)(weight))
+#define EDICT_COUNTED_QUEUE(counted) ((u32)((counted) >> 32) - 1)
+#define EDICT_COUNTED_WEIGHT(counted) ((u32)(counted))
+
 struct edict_queue_state {
 	u64 clock;	/* virtual time of the task that ran last, or of the first that waits */
 	u64 bound;	/* no task in it has waited since before */
 	u64 scanned_at; /* when the keeper looked through it */
 	s64 weight;	/* of its tasks, queued or running; kept where there are several caches */
+	u64 taken_at;	/* when one was looked for in another cache */
+	u64 filled_at;	/* when a task was told to come into it */
 	u32 strays;	/* tasks in it that may run on none of their tier's CPUs */
-	u32 pad[7];
+	u32 pad[3];
 } __attribute__((aligned(64)));
 
 struct edict_queue_state edict_queue_states[EDICT_QUEUES];
@@ -449,15 +459,23 @@ struct edict_queue_state edict_queue_states[EDICT_QUEUES];
 struct edict_llc {
 	u64 orphans; /* queues that may hold tasks although the generation in force has no use for them */
 	u64 arrived; /* when a task was queued last */
+	u64 pad[6];
+	/* What hardly ever changes. */
+	u64 filled; /* EDICT_FILLED_BIT of queues that may hold tasks */
 	u32 node;
 	u32 nr_cpus;
-	u64 pad[5];
+	u64 spare[6];
 } __attribute__((aligned(64)));
 
 struct edict_llc edict_llcs[EDICT_LLCS_MAX];
 
-/* Whose queues the keeper looks through next, also those that are not in use. */
-u32 edict_next_llc;
+/* Whether the queues that all caches share may hold tasks, and when one was told to come. */
+u32 edict_shared;
+u64 edict_shared_at;
+
+/* When the keeper fires, and when it looked at all queues, also those not in use. */
+u64 edict_keeper_at;
+u64 edict_swept_at;
 
 /* The least pass of those that were compared last; it only goes forward. */
 u64 edict_pass_clock;

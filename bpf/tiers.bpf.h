@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The queues of the tiers, order within a tier, and what a run costs.
+ * The queues of the tiers, and what a run costs.
  *
  *              cache 0                        cache 1
  *               ┌─ queue of tier 0 ─┐          ┌─ queue of tier 0 ─┐
@@ -20,142 +20,19 @@
  * node first: no CPU idles while a task that it may run waits. A promise
  * (max_wait) goes before a cache, so what is due waits in one queue for all.
  *
- * Within a tier tasks run by virtual time, weighted by nice exactly as the
- * kernel's own scheduler weighs it, in the order of their arrival, or by a
- * lottery that nice weighs: each draws its position when it is queued, and the
- * clock of the queue is the position of its last winner. A task that slept is at
- * most one slice behind its queue's clock, and that clock passes no task that
- * waits. Each queue has a clock of its own: under a cache that is slower, or has
- * more to do, virtual time goes slower, and what comes from there keeps its
- * distance to the clock, not its time.
- *
  * What it does not do: it moves no task from one cache to another; exchange.bpf.h
  * and loads.bpf.h do.
  */
 #ifndef EDICT_TIERS_BPF_H
 #define EDICT_TIERS_BPF_H
 
-#include "ledger.bpf.h"
+#include "filled.bpf.h"
+#include "vtime.bpf.h"
 
 enum {
 	EDICT_USED_SHIFT = 5,
-	EDICT_AHEAD = 8,       /* turns of its own that a task brings along to another queue */
-	EDICT_AHEAD_HERE = 64, /* and slices more that it may be ahead of those in its queue */
-	EDICT_BEHIND_HERE = 16, /* slices that it may be behind them without having slept */
 	EDICT_PREEMPT_SCAN = 8,
 };
-
-/* SCHED_IDLE of include/uapi/linux/sched.h, which BTF does not have. */
-#define EDICT_SCHED_IDLE 5
-
-static __always_inline struct edict_cpu *edict_cpu_of(u32 cpu)
-{
-	return bpf_map_lookup_elem(&edict_cpus, &cpu);
-}
-
-/* Longest that anything waits, promise or not: far from the kernel's watchdog. */
-#define EDICT_STALL_NS 5000000000ULL
-
-static __always_inline u64 edict_limit_of(const struct edict_bank *bank, u32 tier)
-{
-	u64 limit = bank->head.tier[edict_index(tier)].max_wait_ns;
-
-	return limit && limit < EDICT_STALL_NS ? limit : EDICT_STALL_NS;
-}
-
-static __always_inline struct edict_queue_state *edict_queue_state_of(u32 queue)
-{
-	__sink(queue);
-	return &edict_queue_states[queue & (EDICT_QUEUES - 1)];
-}
-
-static __always_inline struct edict_llc *edict_llc_at(u32 llc)
-{
-	__sink(llc);
-	return &edict_llcs[llc & (EDICT_LLCS_MAX - 1)];
-}
-
-/* The cache of a CPU, as the queues are numbered. */
-static __always_inline u32 edict_llc_of(u32 cpu)
-{
-	struct edict_place *place;
-
-	if (edict_nr_llcs <= 1)
-		return 0;
-	place = bpf_map_lookup_elem(&edict_places, &cpu);
-	if (!place)
-		return 0;
-	return place->llc < edict_nr_llcs ? place->llc : place->llc % edict_nr_llcs;
-}
-
-/* The queue of a tier under a cache. */
-static __always_inline u32 edict_queue_of(const struct edict_bank *bank, u32 tier, u32 llc)
-{
-	u32 order;
-
-	tier = edict_index(tier);
-	order = bank->head.tier[tier].order;
-	if (order >= EDICT_ORDERS)
-		order = EDICT_ORDER_VTIME;
-	return EDICT_QUEUE(llc & (EDICT_LLCS_MAX - 1), order, tier);
-}
-
-/* What of a cache's queues the bank puts tasks into. */
-static __always_inline u64 edict_live_queues(const struct edict_bank *bank)
-{
-	u64 live = 0;
-	u32 tier;
-
-	bpf_for(tier, 0, EDICT_TIERS_MAX) {
-		if (tier < bank->head.nr_tiers)
-			live |= 1ULL << edict_queue_of(bank, tier, 0);
-	}
-	return live;
-}
-
-/* What the arithmetic of weights takes for a task's priority. */
-static __always_inline s32 edict_prio_of(const struct task_struct *p)
-{
-	return p->policy == EDICT_SCHED_IDLE ? EDICT_PRIO_IDLE : p->static_prio;
-}
-
-/*
- * Reads the task's virtual time against the clock of its queue. One that had
- * more than its part, since the others may not use its CPU, is ahead, but not
- * without end: it is not to wait for ever when it comes where they are.
- *
- * One that slept is a slice behind at most. One that has competed since then may
- * be further behind: the clock is where the first of the waiting is, and a heavy
- * task runs several times before a light one that waits for the same CPU.
- */
-static __always_inline void edict_rebase(const struct task_struct *p, struct edict_task *t,
-					 u32 queue, u64 slice)
-{
-	u64 clock = READ_ONCE(edict_queue_state_of(queue)->clock);
-	u64 most = EDICT_AHEAD * edict_virtual(slice, edict_prio_of(p));
-	u64 behind = t->competes ? EDICT_BEHIND_HERE * slice : slice;
-
-	t->competes = EDICT_COMPETES;
-	if (EDICT_QUEUE_ORDER(queue) == EDICT_ORDER_LOTTERY) {
-		/* It has no past: see edict_key(). */
-		t->clock = queue;
-		return;
-	}
-	if (t->clock != queue) {
-		s64 ahead = (s64)(t->vtime - READ_ONCE(edict_queue_state_of(t->clock)->clock));
-
-		if (ahead > (s64)most)
-			ahead = most;
-		t->vtime = clock + ahead;
-		t->clock = queue;
-		behind = slice;
-	}
-	most += EDICT_AHEAD_HERE * slice;
-	if (edict_before(t->vtime, clock - behind))
-		t->vtime = clock - behind;
-	else if (edict_before(clock + most, t->vtime))
-		t->vtime = clock + most;
-}
 
 /* Threads of the kernel bound to a CPU serve that CPU: nothing may hold them up. */
 static __always_inline bool edict_bound_kthread(const struct task_struct *p)
@@ -163,73 +40,90 @@ static __always_inline bool edict_bound_kthread(const struct task_struct *p)
 	return (p->flags & PF_KTHREAD) && p->nr_cpus_allowed == 1;
 }
 
-/*
- * The position of a task in the queue whose clock it is read against. In a
- * lottery it is drawn here, again each time that it competes: what is left of
- * an exponential variable is distributed like a new one.
- */
-static __always_inline u64 edict_key(const struct task_struct *p, struct edict_task *t)
+/* Whoever has changed the word changes the weights. */
+static __always_inline void edict_counts_as(struct edict_task *t, u64 was, u64 is)
 {
-	struct edict_cpu *here;
-
-	if (EDICT_QUEUE_ORDER(t->clock) != EDICT_ORDER_LOTTERY)
-		return t->vtime;
-	here = edict_cpu_of(bpf_get_smp_processor_id());
-	t->vtime = READ_ONCE(edict_queue_state_of(t->clock)->clock);
-	if (here)
-		t->vtime += edict_race(edict_random(&here->random), edict_prio_of(p));
-	return t->vtime;
+	if (is && __sync_val_compare_and_swap(&t->counted, was, is) != was)
+		return;
+	/* It may just have been moved: wherever it counts by now, it counts no more. */
+	if (!is)
+		was = __sync_lock_test_and_set(&t->counted, 0);
+	if (was)
+		__sync_fetch_and_sub(&edict_queue_state_of(EDICT_COUNTED_QUEUE(was))->weight,
+				     EDICT_COUNTED_WEIGHT(was));
+	if (is)
+		__sync_fetch_and_add(&edict_queue_state_of(EDICT_COUNTED_QUEUE(is))->weight,
+				     EDICT_COUNTED_WEIGHT(is));
 }
 
 /* Makes the task part of the weight of a queue, and of no other. */
 static __always_inline void edict_counts_in(struct task_struct *p, struct edict_task *t, u32 queue)
 {
-	u32 weight;
+	u64 was = READ_ONCE(t->counted);
 
-	if (edict_nr_llcs <= 1 || t->counted == queue + 1)
+	if (edict_nr_llcs <= 1 || (was && EDICT_COUNTED_QUEUE(was) == queue))
 		return;
-	if (t->counted)
-		__sync_fetch_and_sub(&edict_queue_state_of(t->counted - 1)->weight, t->weight);
-	weight = edict_weight_of(edict_prio_of(p));
-	__sync_fetch_and_add(&edict_queue_state_of(queue)->weight, weight);
-	t->counted = queue + 1;
-	t->weight = weight;
+	edict_counts_as(t, was, EDICT_COUNTED(queue, edict_weight_of(edict_prio_of(p))));
 }
 
 static __always_inline void edict_counts_nowhere(struct edict_task *t)
 {
-	if (!t->counted)
-		return;
-	__sync_fetch_and_sub(&edict_queue_state_of(t->counted - 1)->weight, t->weight);
-	t->counted = 0;
+	u64 was = READ_ONCE(t->counted);
+
+	if (was)
+		edict_counts_as(t, was, 0);
 }
 
 /*
  * Takes a waiting task, at which an iterator over its queue stands, to the queue
- * of its tier under another cache.
+ * of its tier under another cache, where it keeps its distance to the clock. The
+ * task may be taken and run at any moment, so nothing else is written to it.
  */
 static __always_inline bool edict_move_to(struct bpf_iter_scx_dsq *waiting, struct task_struct *p,
-					  struct edict_task *t, u32 to, u64 slice)
+					  struct edict_task *t, u32 from, u32 to,
+					  const struct edict_bank *bank, u64 now)
 {
 	struct edict_queue_state *state = edict_queue_state_of(to);
-	u64 queued_at = t->queued_at;
+	u64 queued_at = t->queued_at, key = READ_ONCE(state->clock), was;
+	u64 slice = edict_slice_of(bank, EDICT_QUEUE_TIER(to));
+	struct edict_cpu *here;
 	bool gone;
 
+	edict_fills(to, edict_keep_within(bank, EDICT_QUEUE_TIER(to)), now);
 	/* The keeper must not believe that it came just now. */
 	if (edict_before(queued_at, state->bound))
 		state->bound = queued_at;
-	edict_rebase(p, t, to, slice);
-	if (EDICT_QUEUE_ORDER(to) == EDICT_ORDER_FIFO) {
-		gone = scx_bpf_dsq_move(waiting, p, EDICT_DSQ(to), 0);
-	} else {
-		scx_bpf_dsq_move_set_vtime(waiting, edict_key(p, t));
+	switch (EDICT_QUEUE_ORDER(to)) {
+	case EDICT_ORDER_FIFO:
+		/* It has waited for longer than most. */
+		gone = scx_bpf_dsq_move(waiting, p, EDICT_DSQ(to), SCX_ENQ_HEAD);
+		break;
+	case EDICT_ORDER_LOTTERY:
+		here = edict_cpu_of(bpf_get_smp_processor_id());
+		if (here)
+			key += edict_race(edict_random(&here->random), edict_prio_of(p));
+		scx_bpf_dsq_move_set_vtime(waiting, key);
 		gone = scx_bpf_dsq_move_vtime(waiting, p, EDICT_DSQ(to), 0);
+		break;
+	default: {
+		s64 ahead = (s64)(t->vtime - READ_ONCE(edict_queue_state_of(t->clock)->clock));
+		s64 most = (s64)(EDICT_AHEAD * edict_virtual(slice, edict_prio_of(p)));
+
+		if (ahead > most)
+			ahead = most;
+		if (ahead < -(s64)slice)
+			ahead = -(s64)slice;
+		scx_bpf_dsq_move_set_vtime(waiting, key + ahead);
+		gone = scx_bpf_dsq_move_vtime(waiting, p, EDICT_DSQ(to), 0);
+	}
 	}
 	if (!gone)
 		return false;
 	if (edict_before(queued_at, state->bound))
 		state->bound = queued_at;
-	edict_counts_in(p, t, to);
+	was = READ_ONCE(t->counted);
+	if (was && EDICT_COUNTED_QUEUE(was) == from)
+		edict_counts_as(t, was, EDICT_COUNTED(to, EDICT_COUNTED_WEIGHT(was)));
 	return true;
 }
 
@@ -269,55 +163,6 @@ static __always_inline void edict_run_ended(struct edict_task *t)
 	t->run_ns = 0;
 	/* Until it is queued again: a run that nobody drew and nobody owes. */
 	t->how = EDICT_HOW_DIRECT;
-}
-
-/* A clock that would go further at once is held against what runs. */
-#define EDICT_CLOCK_STEP_NS 2000000ULL
-
-/*
- * The clock of a queue follows what runs, but passes neither what waits nor, if
- * nobody does, what runs elsewhere: a task that has a CPU for itself would take
- * it along, and those that share another CPU would look as if they had slept,
- * whatever their nice values are. Between two of them the queue is empty.
- */
-__noinline int edict_clock_follows(u32 queue, u64 vtime)
-{
-	struct edict_queue_state *state = edict_queue_state_of(queue);
-	u64 clock = READ_ONCE(state->clock);
-	struct task_struct *head;
-	bool waits = false;
-	u32 cpu;
-
-	queue &= EDICT_QUEUES - 1;
-	if (EDICT_QUEUE_ORDER(queue) == EDICT_ORDER_VTIME) {
-		if (scx_bpf_dsq_nr_queued(EDICT_DSQ(queue)) > 0) {
-			/* It may have been taken meanwhile. */
-			bpf_for_each(scx_dsq, head, EDICT_DSQ(queue), 0) {
-				u64 key = head->scx.dsq_vtime;
-
-				waits = true;
-				if (edict_before(key, vtime))
-					vtime = key;
-				break;
-			}
-		}
-		if (!waits && edict_before(clock + EDICT_CLOCK_STEP_NS, vtime)) {
-			bpf_for(cpu, 0, edict_nr_cpus) {
-				struct edict_cpu *there = edict_cpu_of(cpu);
-				u64 since;
-
-				if (!there || there->tier >= EDICT_TIERS_MAX || there->held ||
-				    there->run_queue != queue + 1)
-					continue;
-				since = READ_ONCE(there->run_vtime);
-				if (edict_before(since, vtime))
-					vtime = since;
-			}
-		}
-	}
-	if (edict_before(clock, vtime))
-		WRITE_ONCE(state->clock, vtime);
-	return 0;
 }
 
 /* `bank` is that of `active`, or none if it may be another policy's by now. */
@@ -393,24 +238,6 @@ static __always_inline void edict_resumed(struct edict_task *t, u64 active, u64 
 	c = &counters->tier[edict_index(t->run_tier)];
 	if (now - t->queued_at > c->wait_max_ns)
 		c->wait_max_ns = now - t->queued_at;
-}
-
-/* Whether a task with that key goes before the first in a queue. */
-__noinline int edict_goes_on(u32 queue, u64 key)
-{
-	struct task_struct *head;
-	int on = 1;
-
-	queue &= EDICT_QUEUES - 1;
-	if (scx_bpf_dsq_nr_queued(EDICT_DSQ(queue)) <= 0)
-		return 1;
-	if (EDICT_QUEUE_ORDER(queue) == EDICT_ORDER_FIFO)
-		return 0;
-	bpf_for_each(scx_dsq, head, EDICT_DSQ(queue), 0) {
-		on = edict_before(key, head->scx.dsq_vtime);
-		break;
-	}
-	return on;
 }
 
 /* Serves a queue that no tier of this generation has, until it is empty. */

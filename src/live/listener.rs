@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use libbpf_rs::{MapHandle, RingBufferBuilder};
 
@@ -11,6 +11,9 @@ use super::agent_rows::AgentRows;
 use super::error::LiveError;
 use super::questions::{Questions, ROUND};
 use super::request::Event;
+
+/// Questions that follow each other faster than this are answered together.
+const GATHER: Duration = Duration::from_millis(2);
 
 impl AgentRows {
     /// Starts the thread that answers.
@@ -49,12 +52,18 @@ impl AgentRows {
         let ring = builder.build()?;
         // A cgroup is announced a moment before its directory can be seen.
         let mut questions = Questions::default();
+        let mut answered: Option<Instant> = None;
         // A CPU may have come since the object was loaded.
         self.look_at_the_cpus();
         while !stop.load(Ordering::Relaxed) {
             self.look_at_the_machine(Instant::now());
             self.look_at_the_users(Instant::now());
             let patience = ROUND * if questions.is_empty() { 20 } else { 1 };
+            // Where processes come and go all the time, each would be a question of
+            // its own, and take the CPU from them for it.
+            if answered.is_some_and(|at| at.elapsed() < GATHER) {
+                std::thread::sleep(GATHER);
+            }
             // Interrupted by a signal is no failure.
             let _ = ring.poll(patience);
             let events = std::mem::take(&mut *heard.lock().unwrap_or_else(PoisonError::into_inner));
@@ -65,6 +74,7 @@ impl AgentRows {
                 continue;
             }
             self.answer(&mut questions, &events);
+            answered = Some(Instant::now());
         }
         Ok(())
     }
