@@ -18,6 +18,7 @@
 #include "domains.bpf.h"
 #include "draw.bpf.h"
 #include "pace.bpf.h"
+#include "trace.bpf.h"
 
 /* At how many caches a CPU looks that falls idle; the keeper looks at all. */
 #define EDICT_LLCS_NEAR 8
@@ -29,10 +30,12 @@ static __always_inline void edict_keep_running(struct task_struct *p, struct edi
 {
 	u32 tier = EDICT_QUEUE_TIER(queue);
 
+	edict_trace_ends(p, t, true, now);
 	edict_run_ended(t);
 	t->how = EDICT_HOW_DRAWN;
 	edict_rebase(p, t, queue, edict_slice_of(bank, tier));
 	edict_counts_in(p, t, queue);
+	edict_trace_begins(t, now);
 	edict_run_begins(t, here, bank, active, tier, EDICT_QUEUE_LLC(queue), now);
 	scx_bpf_task_set_slice(p, edict_slice_of(bank, tier));
 	edict_pace(bank, here, scx_bpf_task_cpu(p), tier);

@@ -39,6 +39,7 @@
  *   begin.bpf.h       what is made at the start, and for each task
  *   requests.bpf.h    what the agent asks
  *   listing.bpf.h     all tasks, for lists
+ *   trace.bpf.h       what a recording is told
  *   dump.bpf.h        what the kernel prints when it ends the scheduler
  *   tables.bpf.h      every map
  *
@@ -56,6 +57,7 @@
 #include "listing.bpf.h"
 #include "loads.bpf.h"
 #include "requests.bpf.h"
+#include "trace.bpf.h"
 
 char _license[] SEC("license") = "GPL";
 
@@ -391,6 +393,7 @@ void BPF_STRUCT_OPS(edict_running, struct task_struct *p)
 		return;
 	edict_stray_served(t);
 	edict_load_follows(t, cpu, now);
+	edict_trace_begins(t, now);
 	/* A number of another generation is not to be looked up in this one. */
 	if (t->active && t->active != active)
 		bank = NULL;
@@ -453,6 +456,7 @@ void BPF_STRUCT_OPS(edict_stopping, struct task_struct *p, bool runnable)
 	edict_charge(p, t, now);
 	edict_ledger_settle(t);
 	edict_left(t, now);
+	edict_trace_ends(p, t, runnable, now);
 	t->ran_at = 0;
 	/*
 	 * The CPU's entry stays: between two tasks, or while another class has

@@ -11,6 +11,7 @@
 
 #include "attributes.bpf.h"
 #include "pace.bpf.h"
+#include "trace.bpf.h"
 
 struct bpf_iter_task;
 extern int bpf_iter_task_new(struct bpf_iter_task *it, struct task_struct *task,
@@ -32,6 +33,7 @@ int edict_commit(struct edict_commit *request)
 	if (__sync_val_compare_and_swap(&edict_active, request->expected, request->active) !=
 	    request->expected)
 		return -EAGAIN;
+	edict_trace_commit(request->active);
 	WRITE_ONCE(edict_agent, bpf_get_current_pid_tgid() >> 32);
 	edict_ledger_begin(request->active, request->expected, request->renumbered);
 	if (bank->head.seed)

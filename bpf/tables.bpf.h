@@ -14,7 +14,7 @@
  *                     edict_reaches,
  *                     edict_admissions
  *   callbacks         edict_counters_of            agent
- *   callbacks         edict_events                 agent
+ *   callbacks         edict_events, edict_trace    agent
  *
  * There is no lock: a task's state is written under the lock of its run queue,
  * except for what is one word and changed in one step; a tier's by whoever comes,
@@ -190,6 +190,17 @@ enum edict_competes {
 	EDICT_INHERITS, /* its parent's; it has not been enabled yet */
 };
 
+/* The time for which a task has its CPU, noted while somebody records: trace.bpf.h. */
+struct edict_stretch {
+	u64 begun_at;
+	u64 waited_ns;
+	u64 active;
+	u16 rule;
+	u8 tier;
+	u8 resumed;
+	u32 pad;
+};
+
 /* What the object knows about a task. */
 struct edict_task {
 	/* The verdict, and the word of `edict_active` that it belongs to. */
@@ -263,6 +274,7 @@ struct edict_task {
 	u32 go_round; /* the round whose moves it was chosen for; 0: none */
 	u32 go_cpu;   /* and where to */
 	struct edict_features features;
+	struct edict_stretch stretch;
 };
 
 struct {
@@ -491,6 +503,9 @@ u32 edict_threads;
 
 /* {generation << 1 | bank}: read once by each callback, and passed down. */
 u64 edict_active;
+
+/* Since when somebody records; 0: nobody does. */
+u64 edict_recording;
 
 /*
  * The agent's process. A policy may put it anywhere, and then one that starves

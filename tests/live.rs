@@ -38,6 +38,8 @@ mod exchange;
 mod generations;
 #[path = "live/hotplug.rs"]
 mod hotplug;
+#[path = "live/recording.rs"]
+mod recording;
 #[path = "live/shares.rs"]
 mod shares;
 #[path = "live/waits.rs"]

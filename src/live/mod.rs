@@ -50,6 +50,8 @@ mod object;
 #[cfg(feature = "live")]
 mod questions;
 #[cfg(feature = "live")]
+mod recording;
+#[cfg(feature = "live")]
 mod request;
 #[cfg(feature = "live")]
 mod statistics;
@@ -74,6 +76,8 @@ pub use generation::{Generation, Prepared};
 pub use listing::Listed;
 #[cfg(feature = "live")]
 pub use object::{Attached, Decision, LoadOptions, Loaded, Object, load};
+#[cfg(feature = "live")]
+pub use recording::{Closed, Happening, How, Recording, Stretch};
 #[cfg(feature = "live")]
 pub use statistics::{Inspection, Statistics, TierStatistics};
 #[cfg(feature = "live")]

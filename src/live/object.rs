@@ -14,6 +14,7 @@ use super::generation::{Generation, Prepared};
 use super::listener::Listener;
 use super::listing::{self, Listed};
 use super::probe;
+use super::recording::Recording;
 use super::request::{put, word32, word64};
 use super::skeleton::{MainSkel, MainSkelBuilder};
 use super::statistics::{INSPECTION, Inspection, Statistics};
@@ -363,6 +364,15 @@ impl<S> Object<S> {
     /// When the kernel refuses.
     pub fn tasks(&self) -> Result<Vec<Listed>, LiveError> {
         listing::read(&self.tables.list)
+    }
+
+    /// Turns on a recording of what is decided; there is one at a time.
+    ///
+    /// # Errors
+    ///
+    /// When one is on already, or the kernel refuses.
+    pub fn record(&self) -> Result<Recording, LiveError> {
+        Recording::begin(&self.tables)
     }
 
     /// The kinds of decisions taken so far, with [`LoadOptions::audit`] set.

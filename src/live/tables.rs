@@ -37,6 +37,7 @@ pub(super) struct Tables {
     pub(super) counters: MapHandle,
     pub(super) events: MapHandle,
     pub(super) decisions: MapHandle,
+    pub(super) trace: MapHandle,
     pub(super) moves: Moves,
     quiet: MapHandle,
     quiet_inner: MapHandle,
@@ -51,6 +52,7 @@ pub(super) struct Tables {
     populations: MapHandle,
     count: Request,
     pub(super) list: Link,
+    pub(super) record: Request,
 }
 
 /// The word that is in force: generation and bank.
@@ -95,6 +97,7 @@ impl Tables {
             counters: map(&maps.edict_counters_of)?,
             events: map(&maps.edict_events)?,
             decisions: map(&maps.edict_decisions)?,
+            trace: map(&maps.edict_trace)?,
             moves: Moves::new(skeleton)?,
             quiet: map(&maps.edict_quiet)?,
             quiet_inner: map(&maps.edict_quiet_inner)?,
@@ -108,6 +111,7 @@ impl Tables {
             confine: request(&progs.edict_confine)?,
             inspect: request(&progs.edict_inspect)?,
             count: request(&progs.edict_count)?,
+            record: request(&progs.edict_record)?,
             list: progs
                 .edict_list
                 .attach()
