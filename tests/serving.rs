@@ -11,6 +11,8 @@
 
 #[path = "serving/pretend.rs"]
 mod pretend;
+#[path = "serving/recordings.rs"]
+mod recordings;
 #[path = "serving/statistics.rs"]
 mod statistics;
 

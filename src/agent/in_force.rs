@@ -2,19 +2,21 @@
 
 use std::cmp::Reverse;
 use std::fs;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
 use super::owner::changed_files;
 use super::pack::Compiled;
 use super::protocol::Response;
+use super::recording::{LONGEST, Recording, Recordings};
 use super::refusals::needs_restart;
 use super::report::{
     Cached, RuleStatus, Status, Step, TaskLine, Tasks, TierStatus, Why, set_shares,
 };
 use super::rounds::Rounds;
 use super::scheduler::Scheduler;
+use super::trace::{Begun, Why as Over};
 use crate::check::{ATTRIBUTES, Between, RuleId, TierId};
 use crate::diag::{Diagnostic, Files};
 use crate::eval::{Task, explain};
@@ -43,6 +45,7 @@ pub(super) struct InForce<S> {
     /// Why nothing is attached any more, after a restart that failed.
     lost: Option<Box<Diagnostic>>,
     rounds: Rounds,
+    recordings: Recordings,
 }
 
 /// What is ready to be put in force.
@@ -72,6 +75,7 @@ impl<S: Scheduler> InForce<S> {
             committed: now,
             allow_restart,
             lost: None,
+            recordings: Recordings::default(),
         }
     }
 
@@ -140,6 +144,7 @@ impl<S: Scheduler> InForce<S> {
     }
 
     pub(super) fn attach_again(&mut self) -> Result<u64, Box<Diagnostic>> {
+        self.recordings.end(Over::Restarted);
         self.generation = self.scheduler.attach_again(&self.active.image)?;
         self.attached = Instant::now();
         self.committed = self.attached;
@@ -264,6 +269,47 @@ impl<S: Scheduler> InForce<S> {
         })
     }
 
+    /// Begins a recording of so many milliseconds; the refusal if it cannot.
+    pub(super) fn record(&mut self, millis: u32) -> Result<(Begun, Recording), Response> {
+        let length = Duration::from_millis(millis.into());
+        if length.is_zero() || length > LONGEST {
+            let longest = LONGEST.as_secs();
+            let why = format!("a recording takes more than 0 and at most {longest} seconds");
+            return Err(Response::refused(why));
+        }
+        if self.recordings.is_on() {
+            let why = "somebody else is recording; there is one recording at a time";
+            return Err(Response::refused(why));
+        }
+        let backend = self.scheduler.backend();
+        let recorder = match self.scheduler.record() {
+            Ok(Some(recorder)) => recorder,
+            Ok(None) => {
+                let why = format!("the backend `{backend}` decides nothing that could be recorded");
+                return Err(Response::refused(why));
+            }
+            Err(diagnostic) => {
+                let code = Some(diagnostic.code.to_string());
+                return Err(Response::refused(diagnostic.message.clone()).code(code));
+            }
+        };
+        let recording = self
+            .recordings
+            .begin(recorder, &self.active, self.generation, length);
+        let begun = Begun {
+            policy: self.active.policy.name().to_owned(),
+            backend: backend.to_owned(),
+            at_ns: recording.began_ns(),
+            millis,
+        };
+        Ok((begun, recording))
+    }
+
+    /// Ends a recording that is on, for the agent ends.
+    pub(super) fn end_recording(&mut self) {
+        self.recordings.end(Over::Stopping);
+    }
+
     /// How a task is scheduled, and why.
     pub(super) fn why(&mut self, pid: u32) -> Response {
         let seen = match self.scheduler.inspect(pid) {
@@ -362,9 +408,10 @@ impl<S: Scheduler> Engine for InForce<S> {
     fn commit(&mut self, ready: Self::Prepared) -> Result<(), Rejection> {
         let built = match ready {
             Ready::Bank(prepared, built) => {
+                let scheduler = &mut self.scheduler;
                 self.generation = self
-                    .scheduler
-                    .commit(prepared)
+                    .recordings
+                    .commit(&built, || scheduler.commit(prepared))
                     .map_err(|diagnostic| refused(&diagnostic))?;
                 built
             }
@@ -387,6 +434,7 @@ impl<S: Scheduler> InForce<S> {
     /// before comes back.
     fn restart(&mut self, built: &Compiled) -> Result<(), Box<Diagnostic>> {
         log::info!("attaching again: the edit needs it");
+        self.recordings.end(Over::Restarted);
         match self.scheduler.attach_again(&built.image) {
             Ok(generation) => {
                 self.generation = generation;

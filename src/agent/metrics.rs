@@ -24,7 +24,7 @@ use serde_json::Value;
 
 use super::protocol::Request;
 use super::report::Status;
-use super::socket::{Asked, Deadlines, Dialect, Server, put};
+use super::socket::{Answer, Asked, Deadlines, Dialect, Server, put};
 
 /// Where the field's tools look for the scheduler of the machine.
 pub const PATH: &str = "/var/run/scx/root/stats";
@@ -219,11 +219,11 @@ fn in_words<T>(result: serde_json::Result<T>) -> Result<T, String> {
 impl<F: Fn(Asked) -> bool + Send + Sync + 'static> Dialect for Field<F> {
     type Memory = Option<Status>;
 
-    fn answer(&self, line: &[u8], before: &mut Option<Status>) -> String {
-        match self.result(line, before) {
+    fn answer(&self, line: &[u8], before: &mut Option<Status>) -> Answer {
+        Answer::Line(match self.result(line, before) {
             Ok(value) => response(0, value),
             Err(why) => self.refuse(&why),
-        }
+        })
     }
 
     fn refuse(&self, why: &str) -> String {

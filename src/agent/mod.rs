@@ -11,6 +11,9 @@
 //! socket ──asked▶└───────┘──answer──▶ socket
 //! ```
 //!
+//! A recording is turned on by the owner, and read by the thread of the socket
+//! that asked for it.
+//!
 //! So nothing that is slow or hostile (a network file system, a client that
 //! does not read) can hold up the thread that commits and detaches, and no lock
 //! is needed around the object.
@@ -23,17 +26,20 @@ pub mod metrics;
 mod owner;
 mod pack;
 pub mod protocol;
+pub mod recording;
 pub mod refusals;
 pub mod report;
 mod rounds;
 mod scheduler;
 mod signals;
 pub mod socket;
+pub mod streaming;
 mod supervisor;
+pub mod trace;
 
 pub use interval::Interval;
 pub use owner::{Agent, Ended, Ending, Event, Outbox, Settings, attached_line};
 pub use pack::{Compiled, PolicyPack, rejection};
-pub use scheduler::{InKernel, Scheduler};
+pub use scheduler::{InKernel, Recorder, Scheduler};
 pub use signals::Signals;
 pub use supervisor::Supervisor;

@@ -6,6 +6,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::time::{Duration, Instant};
 
 use log::{info, warn};
+use serde_json::json;
 
 use super::in_force::InForce;
 use super::pack::{Compiled, PolicyPack};
@@ -14,6 +15,7 @@ use super::report::{Reloaded, Status};
 use super::scheduler::Scheduler;
 use super::socket::Asked;
 use super::supervisor::Supervisor;
+use super::trace::Line;
 use crate::diag::{Code, Diagnostic};
 use crate::reload::worker::Found;
 use crate::reload::{Bell, Pace, Rejection, Reload, Report, Step, Watch, Watching, Worker};
@@ -225,7 +227,11 @@ impl<S: Scheduler> Agent<S> {
                 self.reload.request(now);
             }
             Event::Stop => return Some(Vec::new()),
-            Event::Asked(Asked { request, answer }) => match request {
+            Event::Asked(Asked {
+                request,
+                answer,
+                recording,
+            }) => match request {
                 Request::Stop {} => return Some(vec![answer]),
                 Request::Reload {} => {
                     let pass = self.reload.request(now);
@@ -242,6 +248,19 @@ impl<S: Scheduler> Agent<S> {
                             Response::refused(why.message.clone()).code(Some(why.code.to_string()))
                         }
                     });
+                }
+                Request::Trace { millis } => {
+                    let _ = answer.try_send(match self.in_force.record(millis) {
+                        Ok((begun, made)) => {
+                            // Where it is not taken it is dropped, and off.
+                            let _ = recording.try_send(made);
+                            done(serde_json::to_value(Line::Begun(begun)))
+                        }
+                        Err(refused) => refused,
+                    });
+                }
+                Request::Enough {} => {
+                    let _ = answer.try_send(Response::done(json!({ "recording": false })));
                 }
                 Request::Why { pid } => {
                     let _ = answer.try_send(self.in_force.why(pid));
@@ -386,8 +405,9 @@ impl<S: Scheduler> Agent<S> {
         }
     }
 
-    fn end(self, ending: Ending, farewell: Vec<SyncSender<Response>>) -> Ended<S> {
+    fn end(mut self, ending: Ending, farewell: Vec<SyncSender<Response>>) -> Ended<S> {
         self.supervisor.stopping();
+        self.in_force.end_recording();
         for (_, answer) in self.waiting {
             let _ = answer.try_send(Response::refused("the agent is stopping"));
         }

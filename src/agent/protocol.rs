@@ -1,5 +1,5 @@
 //! What is said over the control socket: one JSON object a line, one answer for
-//! each.
+//! each; a recording is answered in many lines.
 //!
 //! ```text
 //! → {"verb":"why","pid":4711}
@@ -30,6 +30,15 @@ pub enum Request {
     },
     /// All tasks, those with the most CPU time first.
     Tasks {},
+    /// Record what the scheduler decides; answered in many lines, those of
+    /// [`super::trace`].
+    Trace {
+        /// For so long, if the client does not say anything before.
+        millis: u32,
+    },
+    /// A word to end a recording with that this client has asked for: whatever it
+    /// says ends it, and this does nothing else.
+    Enough {},
     /// Look at the policy now.
     Reload {},
     /// Detach and exit.
@@ -104,6 +113,11 @@ mod tests {
             parse(r#"{"verb":"why","pid":1}"#).unwrap(),
             Request::Why { pid: 1 }
         );
+        assert_eq!(
+            parse(r#"{"verb":"trace","millis":50}"#).unwrap(),
+            Request::Trace { millis: 50 }
+        );
+        assert!(parse(r#"{"verb":"trace","millis":-1}"#).is_err());
         assert!(parse(r#"{"verb":"why"}"#).is_err());
         assert!(parse(r#"{"verb":"why","pid":1,"uid":0}"#).is_err());
         assert!(parse(r#"{"verb":"status","x":1}"#).is_err());

@@ -9,7 +9,8 @@ use crate::diag::Diagnostic;
 use crate::hooks::balance::Domains;
 use crate::image::Image;
 use crate::live::{
-    Attached, Ejection, Inspection, Listed, LiveError, Loaded, Prepared, Statistics,
+    Attached, Closed, Ejection, Happening, Inspection, Listed, LiveError, Loaded, Prepared,
+    Recording, Statistics,
 };
 
 /// An object that schedules.
@@ -44,10 +45,28 @@ pub trait Scheduler {
         None
     }
 
+    /// Turns on a recording of what is decided; none where nothing can be recorded.
+    fn record(&mut self) -> Result<Option<Box<dyn Recorder>>, Box<Diagnostic>> {
+        Ok(None)
+    }
+
     /// After an ejection that is no fault, such as a CPU that came or went, or
     /// for a change that needs it: detach what is still attached, and attach
     /// again with this image in force.
     fn attach_again(&mut self, image: &Image) -> Result<u64, Box<Diagnostic>>;
+}
+
+/// A recording that is on, read by another thread than the owner's; dropping it
+/// turns it off.
+pub trait Recorder: Send {
+    /// When it began, on the clock of the scheduler.
+    fn began_ns(&self) -> u64;
+
+    /// What has happened since the last time, but no more of it than that.
+    fn read(&mut self, most: usize) -> Vec<Happening>;
+
+    /// Turns it off. What happened before can still be read.
+    fn end(&mut self) -> Result<Closed, Box<Diagnostic>>;
 }
 
 /// Loads an object that the kernel's watchdog watches with that patience.
@@ -164,6 +183,12 @@ impl Scheduler for InKernel {
             .map(|object| object as &mut dyn Domains)
     }
 
+    fn record(&mut self) -> Result<Option<Box<dyn Recorder>>, Box<Diagnostic>> {
+        let before = self.before;
+        let recording = self.object()?.record().map_err(in_words)?;
+        Ok(Some(Box::new(FromKernel { recording, before })))
+    }
+
     fn attach_again(&mut self, image: &Image) -> Result<u64, Box<Diagnostic>> {
         if let Some(old) = self.object.take() {
             self.before += old.generation().map_or(0, |generation| generation.number);
@@ -172,6 +197,35 @@ impl Scheduler for InKernel {
         let (new, generation) = Self::start(self.load, image, || {})?;
         self.object = new.object;
         Ok(self.before + generation)
+    }
+}
+
+/// A recording of the object in the kernel.
+struct FromKernel {
+    recording: Recording,
+    /// Generations of objects before this one.
+    before: u64,
+}
+
+impl Recorder for FromKernel {
+    fn began_ns(&self) -> u64 {
+        self.recording.began_ns()
+    }
+
+    fn read(&mut self, most: usize) -> Vec<Happening> {
+        let mut happened = self.recording.read(most);
+        for happening in &mut happened {
+            let generation = match happening {
+                Happening::Ran(stretch) => &mut stretch.generation,
+                Happening::Committed { generation, .. } => generation,
+            };
+            *generation += self.before;
+        }
+        happened
+    }
+
+    fn end(&mut self) -> Result<Closed, Box<Diagnostic>> {
+        self.recording.end().map_err(in_words)
     }
 }
 

@@ -24,6 +24,8 @@ use rustix::net::sockopt::socket_peercred;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::protocol::{REQUEST_BYTES_MAX, Request, Response};
+use super::recording::Recording;
+use super::streaming::{Source, pass_on};
 
 /// So many clients are served at a time.
 pub const CLIENTS_MAX: usize = 16;
@@ -60,15 +62,25 @@ pub struct Asked {
     pub request: Request,
     /// Where the answer goes; never blocks.
     pub answer: SyncSender<Response>,
+    /// Where a recording goes that was asked for, before the answer does.
+    pub recording: SyncSender<Recording>,
 }
 
-/// What is spoken over a socket: for each line one line, with its newline.
+/// What a line is answered with.
+pub enum Answer {
+    /// A line, with its newline.
+    Line(String),
+    /// That line, and more as they come.
+    Lines(String, Box<dyn Source>),
+}
+
+/// What is spoken over a socket.
 pub trait Dialect: Send + Sync + 'static {
     /// What is remembered of a client from one line to the next.
     type Memory: Default;
 
     /// The answer to a line, which comes without its newline.
-    fn answer(&self, line: &[u8], memory: &mut Self::Memory) -> String;
+    fn answer(&self, line: &[u8], memory: &mut Self::Memory) -> Answer;
 
     /// Says why there is no answer.
     fn refuse(&self, why: &str) -> String;
@@ -83,12 +95,15 @@ struct Control<F> {
 impl<F: Fn(Asked) -> bool + Send + Sync + 'static> Dialect for Control<F> {
     type Memory = ();
 
-    fn answer(&self, line: &[u8], (): &mut ()) -> String {
-        let response = match serde_json::from_slice::<Request>(line) {
-            Ok(request) => put(request, self.patience, &self.ask),
-            Err(error) => Response::refused(format!("not a request: {error}")),
+    fn answer(&self, line: &[u8], (): &mut ()) -> Answer {
+        let (response, recording) = match serde_json::from_slice::<Request>(line) {
+            Ok(request) => put_and_take(request, self.patience, &self.ask),
+            Err(error) => (Response::refused(format!("not a request: {error}")), None),
         };
-        response.line()
+        match recording {
+            Some(recording) => Answer::Lines(response.line(), Box::new(recording)),
+            None => Answer::Line(response.line()),
+        }
     }
 
     fn refuse(&self, why: &str) -> String {
@@ -243,7 +258,13 @@ fn converse<D: Dialect>(stream: &UnixStream, deadlines: Deadlines, dialect: &D) 
                 return respond(&dialect.refuse(&message));
             }
         };
-        respond(&dialect.answer(&line, &mut memory))?;
+        match dialect.answer(&line, &mut memory) {
+            Answer::Line(line) => respond(&line)?,
+            Answer::Lines(first, mut rest) => {
+                respond(&first)?;
+                pass_on(stream, &mut *rest, deadlines.response)?;
+            }
+        }
     }
 }
 
@@ -254,17 +275,34 @@ fn may_ask(peer: u32, own: u32) -> bool {
 
 /// Hands a request to the owner, and waits for the answer.
 pub(super) fn put(request: Request, patience: Duration, ask: &impl Fn(Asked) -> bool) -> Response {
+    put_and_take(request, patience, ask).0
+}
+
+/// The same, with the recording that may come of it.
+fn put_and_take(
+    request: Request,
+    patience: Duration,
+    ask: &impl Fn(Asked) -> bool,
+) -> (Response, Option<Recording>) {
     let (answer, inbox) = mpsc::sync_channel(1);
-    if !ask(Asked { request, answer }) {
-        return Response::refused("the agent is stopping");
+    let (recording, made) = mpsc::sync_channel(1);
+    let asked = Asked {
+        request,
+        answer,
+        recording,
+    };
+    if !ask(asked) {
+        return (Response::refused("the agent is stopping"), None);
     }
-    match inbox.recv_timeout(patience) {
+    let response = match inbox.recv_timeout(patience) {
         Ok(response) => response,
         Err(RecvTimeoutError::Timeout) => {
             Response::refused(format!("no answer within {} s", patience.as_secs()))
         }
         Err(RecvTimeoutError::Disconnected) => Response::refused("the agent is stopping"),
-    }
+    };
+    let recording = made.try_recv().ok().filter(|_| response.ok);
+    (response, recording)
 }
 
 /// Lines with a limit on their length and on the time they take as a whole, so

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -10,15 +10,15 @@ use std::time::{Duration, Instant};
 use edict::agent::metrics;
 use edict::agent::protocol::Response;
 use edict::agent::socket::{Deadlines, Server};
-use edict::agent::{Agent, Compiled, Ending, Event, Outbox, Scheduler, Settings};
+use edict::agent::{Agent, Compiled, Ending, Event, Outbox, Recorder, Scheduler, Settings};
 use edict::check::{self, Attribute, RuleId, TierId};
 use edict::diag::{Code, Diagnostic};
 use edict::eval::Task;
 use edict::hooks::balance::Domains;
 use edict::image::Image;
 use edict::live::{
-    Candidate, Considered, CpuLoad, Ejection, Inspection, Listed, Load, ONE, RawFeatures, Route,
-    Statistics, TierStatistics,
+    Candidate, Closed, Considered, CpuLoad, Ejection, Happening, Inspection, Listed, Load, ONE,
+    RawFeatures, Route, Statistics, TierStatistics,
 };
 use edict::reload::Pace;
 use serde_json::Value;
@@ -47,6 +47,9 @@ struct Shared {
     refusals: u32,
     /// What was counted beside what is there from the beginning.
     counted: Vec<TierStatistics>,
+    /// Whether a recording is on, and what it has not told yet.
+    is_recording: bool,
+    happened: Vec<Happening>,
 }
 
 struct Pretend {
@@ -91,6 +94,37 @@ impl Domains for Pretend {
     }
 }
 
+/// When every recording begins.
+pub const BEGAN_NS: u64 = 1_000_000_000;
+
+struct Recording(Arc<Mutex<Shared>>);
+
+impl Recorder for Recording {
+    fn began_ns(&self) -> u64 {
+        BEGAN_NS
+    }
+
+    fn read(&mut self, most: usize) -> Vec<Happening> {
+        let happened = &mut self.0.lock().unwrap().happened;
+        let most = most.min(happened.len());
+        happened.drain(..most).collect()
+    }
+
+    fn end(&mut self) -> Result<Closed, Box<Diagnostic>> {
+        self.0.lock().unwrap().is_recording = false;
+        Ok(Closed {
+            at_ns: BEGAN_NS + 20_000_000,
+            lost: 3,
+        })
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().is_recording = false;
+    }
+}
+
 impl Scheduler for Pretend {
     type Prepared = usize;
 
@@ -111,7 +145,14 @@ impl Scheduler for Pretend {
 
     fn commit(&mut self, prepared: usize) -> Result<u64, Box<Diagnostic>> {
         self.generation += 1;
-        self.shared.lock().unwrap().commits += 1;
+        let mut shared = self.shared.lock().unwrap();
+        shared.commits += 1;
+        if shared.is_recording {
+            shared.happened.push(Happening::Committed {
+                at_ns: BEGAN_NS + 5_000_000,
+                generation: self.generation,
+            });
+        }
         self.tiers = prepared;
         Ok(self.generation)
     }
@@ -200,6 +241,13 @@ impl Scheduler for Pretend {
         Some(self)
     }
 
+    fn record(&mut self) -> Result<Option<Box<dyn Recorder>>, Box<Diagnostic>> {
+        let mut shared = self.shared.lock().unwrap();
+        assert!(!shared.is_recording, "one at a time");
+        shared.is_recording = true;
+        Ok(Some(Box::new(Recording(Arc::clone(&self.shared)))))
+    }
+
     fn attach_again(&mut self, image: &Image) -> Result<u64, Box<Diagnostic>> {
         {
             let mut shared = self.shared.lock().unwrap();
@@ -222,6 +270,16 @@ pub struct Out {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
+}
+
+impl From<Output> for Out {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
 }
 
 impl Out {
@@ -340,6 +398,30 @@ impl Served {
         self.shared.lock().unwrap().counted = counted;
     }
 
+    /// What a recording that is on has to tell.
+    pub fn happens(&self, happened: Vec<Happening>) {
+        self.shared.lock().unwrap().happened.extend(happened);
+    }
+
+    /// Waits until a recording is on, or off.
+    #[track_caller]
+    pub fn wait_recording(&self, is_on: bool) {
+        let until = Instant::now() + PATIENCE;
+        while self.shared.lock().unwrap().is_recording != is_on {
+            assert!(Instant::now() < until, "recording does not become {is_on}");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Begins a command, to be ended by itself or by a signal.
+    pub fn spawn(&self, args: &[&str]) -> Child {
+        self.command(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
     pub fn socket(&self) -> PathBuf {
         self.root.path().join("control.sock")
     }
@@ -363,19 +445,19 @@ impl Served {
         }
     }
 
-    pub fn edict(&self, args: &[&str]) -> Out {
-        let output = Command::new(env!("CARGO_BIN_EXE_edict"))
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_edict"));
+        command
             .args(args)
+            .current_dir(self.root.path())
             .env("EDICT_SOCKET", self.socket())
             .env("COLUMNS", "80")
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        Out {
-            code: output.status.code().unwrap(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub fn edict(&self, args: &[&str]) -> Out {
+        self.command(args).output().unwrap().into()
     }
 
     #[track_caller]
@@ -383,6 +465,11 @@ impl Served {
         let out = self.edict(&[args, &["--format", "json"]].concat());
         assert_eq!(out.code, code, "{args:?}: {}{}", out.stdout, out.stderr);
         serde_json::from_str(&out.stdout).unwrap()
+    }
+
+    /// A file that a command has written.
+    pub fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.root.path().join(name)).unwrap()
     }
 
     /// The first status that is as it should be.
