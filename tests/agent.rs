@@ -14,6 +14,8 @@
 
 #[path = "agent/lab.rs"]
 mod lab;
+#[path = "agent/recording.rs"]
+mod recording;
 
 use std::fs;
 use std::io::{Read, Write};

@@ -42,6 +42,7 @@ const VERBS: &[&str] = &[
     "run",
     "status",
     "why",
+    "trace",
     "reload",
     "stop",
     "doctor",
@@ -52,10 +53,11 @@ const VERBS: &[&str] = &[
 ];
 
 /// The verbs that need an agent, with arguments that are fine.
-const SERVED: [&[&str]; 5] = [
+const SERVED: [&[&str]; 6] = [
     &["run", "good.edict"],
     &["status"],
     &["why", "1"],
+    &["trace"],
     &["reload"],
     &["stop"],
 ];
@@ -98,6 +100,9 @@ fn wrong_arguments_are_a_plain_failure() {
         &["check"],
         &["why", "0"],
         &["why", "init"],
+        &["trace", "--seconds", "0"],
+        &["trace", "--seconds", "601"],
+        &["trace", "--to", "html"],
         &["run", "good.edict", "--backend", "magic"],
         &["help", "frobnicate"],
         &["explain", "E9999"],

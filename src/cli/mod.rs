@@ -4,7 +4,7 @@
 //! The contract, for every verb: results go to standard output, complaints to
 //! standard error, log lines of `run` to standard error. With `--format json`
 //! exactly one JSON document goes to standard output, also when the verb fails
-//! or the arguments are wrong; only `run --stats` and what watches print one a line.
+//! or the arguments are wrong; only `run --stats`, the records of `trace` and what watches are one a line.
 //! The exit code says what kind of failure it was ([`Exit`]). Colours are used
 //! only on a terminal, and never where `NO_COLOR` is set. A reader that goes
 //! away (`edict … | head`) is no failure.
@@ -26,8 +26,12 @@ mod help;
 mod listing;
 mod man;
 mod new;
+#[cfg(feature = "live")]
+mod perfetto;
 mod plan;
 mod policy;
+#[cfg(feature = "live")]
+mod recorded;
 mod reload;
 mod run;
 mod save;
@@ -39,6 +43,7 @@ mod stop;
 mod task;
 mod terminal;
 mod test;
+mod trace;
 mod translate;
 mod unified;
 mod watching;
@@ -173,6 +178,7 @@ enum Verb {
     Run(run::RunArgs),
     Status(status::StatusArgs),
     Why(why::WhyArgs),
+    Trace(trace::TraceArgs),
     Reload(reload::ReloadArgs),
     Stop(stop::StopArgs),
     Doctor(doctor::DoctorArgs),
@@ -207,6 +213,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Run(args) => run::run(&args, &terminal),
         Verb::Status(args) => status::run(&args, &terminal),
         Verb::Why(args) => why::run(&args, &terminal),
+        Verb::Trace(args) => trace::run(&args, &terminal),
         Verb::Reload(args) => reload::run(&args, &terminal),
         Verb::Stop(args) => stop::run(&args, &terminal),
         Verb::Doctor(args) => doctor::run(&args, &terminal),

@@ -50,12 +50,13 @@ pub(super) use with::*;
 
 #[cfg(feature = "live")]
 mod with {
-    use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+    use std::io::{BufRead, BufReader, ErrorKind, Read, Take, Write};
     use std::os::unix::fs::FileTypeExt;
     use std::os::unix::net::UnixStream;
     use std::path::{Path, PathBuf};
     use std::time::Duration;
 
+    use serde::Deserialize;
     use serde::de::DeserializeOwned;
     use serde_json::Value;
 
@@ -98,14 +99,125 @@ mod with {
         if terminal.format() != Format::Json {
             tame(&mut result);
         }
-        serde_json::from_value(result).map_err(|error| {
-            let message = format!("the agent's answer is not understood: {error}");
-            fail(
-                terminal,
-                &message,
-                Some("is the agent of the same version? `edict --version`"),
-            )
-        })
+        serde_json::from_value(result).map_err(|error| not_understood(terminal, &error.to_string()))
+    }
+
+    /// A request that is answered in many lines.
+    pub(in crate::cli) struct Conversation {
+        path: PathBuf,
+        stream: UnixStream,
+        reader: BufReader<Take<UnixStream>>,
+        /// What has come of the next line.
+        line: Vec<u8>,
+    }
+
+    /// What came of listening for a while.
+    pub(in crate::cli) enum Heard<T> {
+        Said(T),
+        Nothing,
+        /// There will be nothing more.
+        End,
+    }
+
+    /// A line of the answer: a [`Response`] whose result has a type.
+    #[derive(Deserialize)]
+    struct Said<T> {
+        ok: bool,
+        result: Option<T>,
+        message: Option<String>,
+        code: Option<String>,
+    }
+
+    impl Conversation {
+        /// Ask the running agent; a complaint has been made if there is none.
+        pub(in crate::cli) fn begin(
+            socket: &SocketArgs,
+            request: &Request,
+            terminal: &Terminal,
+        ) -> Result<Self, Exit> {
+            let path = socket.path();
+            let connect = || -> std::io::Result<(UnixStream, UnixStream)> {
+                let stream = UnixStream::connect(&path)?;
+                stream.set_write_timeout(Some(PATIENCE))?;
+                Ok((stream.try_clone()?, stream))
+            };
+            let (own, stream) = connect().map_err(|error| no_answer(terminal, &path, &error))?;
+            let mut conversation = Self {
+                path,
+                stream: own,
+                reader: BufReader::new(stream.take(0)),
+                line: Vec::new(),
+            };
+            match conversation.say(request) {
+                Ok(()) => Ok(conversation),
+                Err(error) => Err(no_answer(terminal, &conversation.path, &error)),
+            }
+        }
+
+        /// Say something more.
+        pub(in crate::cli) fn say(&mut self, request: &Request) -> std::io::Result<()> {
+            let mut line = serde_json::to_string(request)?;
+            line.push('\n');
+            self.stream.write_all(line.as_bytes())
+        }
+
+        /// The next line of the answer, if it comes in time. The agent's refusals
+        /// are complaints.
+        pub(in crate::cli) fn hear<T: DeserializeOwned>(
+            &mut self,
+            patience: Duration,
+            terminal: &Terminal,
+        ) -> Result<Heard<T>, Exit> {
+            let listened = self.stream.set_read_timeout(Some(patience)).and_then(|()| {
+                let room = ANSWER_BYTES_MAX.saturating_sub(self.line.len() as u64);
+                self.reader.get_mut().set_limit(room);
+                self.reader.read_until(b'\n', &mut self.line)
+            });
+            match listened {
+                Ok(_) if self.line.ends_with(b"\n") => {}
+                Ok(_) => return Ok(Heard::End),
+                Err(error) => {
+                    return match error.kind() {
+                        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {
+                            Ok(Heard::Nothing)
+                        }
+                        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Ok(Heard::End),
+                        _ => Err(no_answer(terminal, &self.path, &error)),
+                    };
+                }
+            }
+            let said = serde_json::from_slice::<Said<T>>(&self.line);
+            self.line.clear();
+            match said {
+                Ok(Said {
+                    ok: true,
+                    result: Some(result),
+                    ..
+                }) => Ok(Heard::Said(result)),
+                Ok(Said {
+                    ok: false,
+                    message,
+                    code,
+                    ..
+                }) => Err(refused(
+                    terminal,
+                    &Response::refused(message.unwrap_or_default()).code(code),
+                )),
+                Ok(_) => Err(not_understood(terminal, "it has no result")),
+                Err(error) => Err(not_understood(terminal, &error.to_string())),
+            }
+        }
+
+        /// Complain that it ended without an answer.
+        pub(in crate::cli) fn is_gone(&self, terminal: &Terminal) -> Exit {
+            no_answer(terminal, &self.path, &ErrorKind::UnexpectedEof.into())
+        }
+    }
+
+    fn not_understood(terminal: &Terminal, why: &str) -> Exit {
+        let message = format!("the agent's answer is not understood: {why}");
+        let help = "is the agent of the same version? `edict --version`";
+        fail(terminal, &message, Some(help))
     }
 
     /// Make what tasks and files are called fit to print. Only the text of a

@@ -128,6 +128,11 @@ impl Lab {
         self.root.path().join("pack/policy.edict")
     }
 
+    /// Where a file of that name may be written.
+    pub fn place(&self, name: &str) -> String {
+        self.root.path().join(name).display().to_string()
+    }
+
     /// Where an edict listens that is told nothing else.
     pub fn socket(&self) -> PathBuf {
         PathBuf::from("/run/edict/control.sock")
@@ -169,12 +174,14 @@ impl Lab {
         }
     }
 
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.edict);
+        command.args(args).stdin(Stdio::null());
+        command
+    }
+
     pub fn edict(&self, args: &[&str]) -> Out {
-        let output = Command::new(&self.edict)
-            .args(args)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
+        let output = self.command(args).output().unwrap();
         Out {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
