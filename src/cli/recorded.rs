@@ -17,6 +17,8 @@ pub(super) struct Recorded {
     pub(super) ended: Option<Ended>,
     /// It is as large as it may be.
     pub(super) is_full: bool,
+    /// The agent has refused to go on, and that was said.
+    pub(super) is_refused: bool,
 }
 
 impl Recorded {

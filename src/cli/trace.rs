@@ -210,6 +210,10 @@ mod with {
                 // What there is is worth having.
                 Ok(Heard::Nothing | Heard::End) if recorded.begun.is_some() => break,
                 Ok(Heard::Nothing | Heard::End) => return Err(agent.is_gone(terminal)),
+                Err(_) if recorded.begun.is_some() => {
+                    recorded.is_refused = true;
+                    break;
+                }
                 Err(exit) => return Err(exit),
             }
         }
@@ -221,7 +225,8 @@ mod with {
         let tasks: BTreeSet<u32> = recorded.runs.iter().map(|run| run.pid).collect();
         let seconds = recorded.length_ns() as f64 / 1e9;
         if terminal.format() == Format::Json {
-            if let Some(path) = output {
+            // A complaint was the one document.
+            if let Some(path) = output.filter(|_| !recorded.is_refused) {
                 terminal.json(&json!({
                     "ok": recorded.ended.is_some(),
                     "output": path.to_string_lossy(),
@@ -256,7 +261,7 @@ mod with {
             Some(Why::Enough) => None,
             Some(Why::Stopping) => Some("ended early: the agent was stopped"),
             Some(Why::Restarted) => Some("ended early: the scheduler was attached again"),
-            None => Some("ended early: the agent ended the conversation"),
+            None => Some("the agent did not say how it ended, so something may be missing"),
         };
         if let Some(missing) = missing {
             text.push_str(&format!("{missing}\n"));

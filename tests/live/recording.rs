@@ -9,7 +9,7 @@ use crate::lab::{self, Worker};
 
 const TWO_TIERS: &str = r#"language 1
 policy two { version = "1" }
-tier first { tickets = 100   slice = 20ms }
+tier first { tickets = 100   slice = 50ms }
 tier rest  { tickets = 100   slice = 5ms }
 rules {
   named: when comm starts with "edict-spin" -> first
