@@ -29,8 +29,8 @@
 #include "sources.bpf.h"
 
 /*
- * How long a program runs before the agent is asked what it is: most of those that
- * a build or a script starts are gone by then.
+ * How long after its exec the agent is asked about a program that has not slept:
+ * most of those that a build or a script starts are gone by then.
  */
 #define EDICT_SETTLED_NS 10000000ULL
 

@@ -14,10 +14,10 @@
  * is under another cache, pulls the task to its own CPU (step 5 does so), and a
  * tier that is confined starts at step 5.
  *
- * Before all of these comes the CPU of a waker that is about to sleep, if it never
- * runs for longer than it takes to wake an idle CPU, and nobody else waits: two that
- * take turns are served best by one CPU. Should the waker go on this time, the next
- * tick makes it leave.
+ * Before all of these comes the CPU of a waker that exits, or that is about to sleep
+ * and runs no longer, on average, than it takes to wake an idle CPU; if nobody else
+ * waits, and no tier is exclusive. Two that take turns are served best by one CPU.
+ * Should the waker go on this time, the next tick makes it leave.
  *
  * When nothing is idle, a task stays where its data is. A new one has none yet:
  * it goes to the cache that has the least of its own tier to run, so that the

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Every map and every variable of the object, each with one sentence.
+ * Every map and every variable of the object but those of a recording (trace.bpf.h),
+ * each with one sentence.
  *
  *   who writes        what                         who reads
  *   agent             edict_banks, edict_told_*    every callback
@@ -9,14 +10,15 @@
  *   commit request    edict_active                 every callback, once
  *   callbacks         edict_tasks, edict_cpus,     callbacks, keeper, requests
  *                     edict_tier_states,
- *                     edict_queue_states
- *   requests          edict_domains, edict_llcs,   callbacks, keeper
+ *                     edict_queue_states,
+ *                     edict_llcs
+ *   requests          edict_domains,               callbacks, keeper
  *                     edict_reaches,
  *                     edict_admissions
  *   callbacks         edict_counters_of            agent
  *   callbacks         edict_events, edict_trace    agent
  *
- * There is no lock: a task's state is written under the lock of its run queue,
+ * There is no lock but that of a CPU's load: a task's state is written under the lock of its run queue,
  * except for what is one word and changed in one step; a tier's by whoever comes,
  * because each value there is an average, a clock that only goes forward or a
  * lower bound.

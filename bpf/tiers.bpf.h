@@ -20,8 +20,8 @@
  * node first: no CPU idles while a task that it may run waits. A promise
  * (max_wait) goes before a cache, so what is due waits in one queue for all.
  *
- * What it does not do: it moves no task from one cache to another; exchange.bpf.h
- * and loads.bpf.h do.
+ * What it does not do: it decides on no move from one cache to another;
+ * exchange.bpf.h and loads.bpf.h do.
  */
 #ifndef EDICT_TIERS_BPF_H
 #define EDICT_TIERS_BPF_H

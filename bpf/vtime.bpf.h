@@ -7,8 +7,8 @@
  * weighs: each draws its position when it is queued, and the clock of the queue is
  * the position of its last winner.
  *
- * A task that slept is at most one slice behind its queue's clock, and that clock
- * passes no task that waits. Each queue has a clock of its own: under a cache that
+ * A task that slept is at most one slice behind its queue's clock, others sixteen,
+ * and that clock passes no task that waits. Each queue has a clock of its own: under a cache that
  * is slower, or has more to do, virtual time goes slower, and what comes from there
  * keeps its distance to the clock, not its time.
  *

@@ -25,7 +25,8 @@ run() {
 ejections() { dmesg | grep -cE 'sched_ext: .*disabled \((runnable task stall|runtime error)'; }
 
 for program in "$@"; do
-    skipped= before=$(ejections)
+    skipped=''
+    before=$(ejections)
     for skip in $skips; do skipped="$skipped --skip $skip"; done
     # shellcheck disable=SC2086 # several words
     run "$program" "$filter" $skipped && continue

@@ -145,7 +145,7 @@ pub const ATTRIBUTES: [About; 32] = [
         source: Source::Agent,
         range: None,
         may_be_unknown: true,
-        summary: "the path of the program the process runs; unknown for kernel threads and for the first 10 ms or more after exec",
+        summary: "the path of the program the process runs; unknown for kernel threads, and until the agent has looked, 10 ms after exec or when the process first sleeps",
         example: "exe under \"/usr/libexec\"",
     },
     About {
@@ -215,7 +215,7 @@ pub const ATTRIBUTES: [About; 32] = [
         source: Source::Agent,
         range: None,
         may_be_unknown: true,
-        summary: "the arguments of the process, joined by single blanks, at most 4,095 bytes; unknown for kernel threads and for the first 10 ms or more after exec",
+        summary: "the arguments of the process, joined by single blanks, at most 4,095 bytes; unknown for kernel threads, and until the agent has looked, 10 ms after exec or when the process first sleeps",
         example: "cmdline like \"*/ninja *\"",
     },
     About {

@@ -9,7 +9,7 @@ use super::serving::SocketArgs;
 #[cfg(not(feature = "live"))]
 use super::{Exit, Terminal};
 
-/// Record what the scheduler decides for a while, for https://ui.perfetto.dev
+/// Record what the scheduler decides for a while, for Perfetto
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -23,12 +23,14 @@ with the task that had it, its tier and rule, how it got the CPU and how long it
 had waited; for each tier how many CPUs it had and its longest waits; and each
 commit of a policy. Times count from the beginning of the recording.
 
+A recording lasts 600 seconds at most and holds about a million runs.
+
 `--to records` writes one JSON document a line instead, by `type`: `begun` first,
 then `run` and `committed`, `ended` last. Times are ns on the scheduler's clock.
 A task that keeps its CPU has a run for each slice; those that had not ended are
 missing. `how` is `drawn` (it won a draw between the tiers), `direct` (nobody
-else wanted that CPU), `preempt` (it interrupted another tier) or `due` (it
-would have waited too long); `cut` began before the recording, and `resumed`
+else wanted that CPU, or it serves that CPU or edict itself), `preempt` (it interrupted another tier) or `due` (it
+would have waited too long, or `balance` moved it); `cut` began before the recording, and `resumed`
 goes on with a run that a real-time task interrupted.
 
 Ctrl-C ends the recording and writes what there is. There is one recording at a
