@@ -14,10 +14,11 @@
  * is under another cache, pulls the task to its own CPU (step 5 does so), and a
  * tier that is confined starts at step 5.
  *
- * Before all of these comes the CPU of a waker that exits, or that is about to sleep
- * and runs no longer, on average, than it takes to wake an idle CPU; if nobody else
- * waits, and no tier is exclusive. Two that take turns are served best by one CPU.
- * Should the waker go on this time, the next tick makes it leave.
+ * Before all of these comes the CPU of a waker that is about to sleep and runs no
+ * longer than it takes to wake an idle CPU; if nobody else waits, the task may not
+ * interrupt the waker, and no tier is exclusive. Two that take turns are served best
+ * by one CPU. Should the waker go on this time, the next tick makes it leave, and now
+ * and then the CPU draws as if nobody followed.
  *
  * When nothing is idle, a task stays where its data is. A new one has none yet:
  * it goes to the cache that has the least of its own tier to run, so that the
@@ -137,39 +138,47 @@ out:
 
 /* Bursts of a waker that is worth waiting for. */
 #define EDICT_BRIEF_NS 100000ULL
+/* So many times in a row no tier is drawn for a CPU, and nothing is taken from elsewhere. */
+#define EDICT_FOLLOWS_MAX 64
 
 /* Whether the task that wakes another one up leaves its CPU in a moment. */
-static __always_inline bool edict_waker_leaves(u64 wake_flags)
+static __always_inline bool edict_waker_leaves(u64 wake_flags, u64 now)
 {
-	struct task_struct *waker = bpf_get_current_task_btf();
 	struct edict_task *t;
 
-	if (!(wake_flags & SCX_WAKE_SYNC) || (waker->flags & PF_KTHREAD))
+	/* What runs in an interrupt is not the waker. */
+	if (!(wake_flags & SCX_WAKE_SYNC) || bpf_in_interrupt())
 		return false;
-	if (waker->flags & PF_EXITING)
-		return true;
-	t = bpf_task_storage_get(&edict_tasks, waker, 0, 0);
-	return t && t->ran_at && t->bursts >= EDICT_SAMPLES && t->burst_avg_ns < EDICT_BRIEF_NS;
+	t = bpf_task_storage_get(&edict_tasks, bpf_get_current_task_btf(), 0, 0);
+	return t && t->ran_at && t->bursts >= EDICT_SAMPLES && t->burst_avg_ns < EDICT_BRIEF_NS &&
+	       t->burst_ns + (now - t->ran_at) < EDICT_BRIEF_NS;
 }
 
 /* The CPU of a waker that leaves it, if nothing else waits for it; or -1. */
 __noinline int edict_after_waker(struct task_struct *p __arg_trusted, u64 active, u32 tier,
-				 u64 wake_flags)
+				 u64 wake_flags, u64 now)
 {
 	struct edict_bank *bank = EDICT_BANK(active);
 	s32 cpu = bpf_get_smp_processor_id();
 	struct edict_cpu *here = edict_cpu_of(cpu);
+	u32 of_waker;
 
-	if (!bank || !here || here->gone || here->held || here->tier >= EDICT_TIERS_MAX ||
-	    bank->head.exclusive || !edict_waker_leaves(wake_flags))
+	if (!bank || !here || here->gone || here->held || bank->head.exclusive ||
+	    here->follows >= EDICT_FOLLOWS_MAX || !edict_waker_leaves(wake_flags, now))
+		return -1;
+	of_waker = here->tier;
+	/* One that goes before the waker is not to wait for it. */
+	if (of_waker >= EDICT_TIERS_MAX ||
+	    (edict_interrupts(bank, tier, now) & (1U << edict_index(of_waker))))
 		return -1;
 	if (!bpf_cpumask_test_cpu(cpu, p->cpus_ptr) ||
 	    !(edict_admitted(bank, active, cpu) & (1U << edict_index(tier))))
 		return -1;
-	if (edict_shared_waits() || edict_waiting(active, edict_llc_of(cpu), cpu) ||
-	    scx_bpf_dsq_nr_queued(SCX_DSQ_LOCAL_ON | cpu) > 0)
+	if (READ_ONCE(edict_llc_at(edict_llc_of(cpu))->orphans) ||
+	    edict_waits_for(active, cpu, now) || scx_bpf_dsq_nr_queued(SCX_DSQ_LOCAL_ON | cpu) > 0)
 		return -1;
 	here->followed = 1;
+	here->follows++;
 	return cpu;
 }
 
@@ -274,7 +283,8 @@ __noinline int edict_victim(struct task_struct *p __arg_trusted, u64 active, u32
 		if (cpu >= edict_nr_cpus)
 			cpu -= edict_nr_cpus;
 		there = edict_cpu_of(cpu);
-		if (!there || there->gone)
+		/* What follows there has been put off once already. */
+		if (!there || there->gone || there->followed)
 			continue;
 		tier = READ_ONCE(there->tier);
 		/* It need not have come: another CPU may have got it, or nobody. */

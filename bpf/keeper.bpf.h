@@ -263,6 +263,8 @@ static __always_inline u64 edict_keep_period(const struct edict_bank *bank, u64 
 
 		if (!filled)
 			continue;
+		if (period > EDICT_KEEP_MAX_NS)
+			period = EDICT_KEEP_MAX_NS;
 		bpf_for(slot, 0, EDICT_ORDERS * EDICT_TIERS_MAX) {
 			u32 queue = EDICT_QUEUE(llc & (EDICT_LLCS_MAX - 1), 0, slot);
 

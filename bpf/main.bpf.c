@@ -80,7 +80,7 @@ s32 BPF_STRUCT_OPS(edict_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wa
 		t->woken = 1;
 	}
 	tier = edict_index(edict_refresh(p, active, now));
-	cpu = edict_after_waker(p, active, tier, wake_flags);
+	cpu = edict_after_waker(p, active, tier, wake_flags, now);
 	if (cpu >= 0) {
 		waiting = 0;
 		goto direct;
@@ -255,6 +255,7 @@ void BPF_STRUCT_OPS(edict_dispatch, s32 cpu, struct task_struct *prev)
 		edict_cpu_comes(cpu);
 	leaves = bank->head.exclusive && edict_threads ? edict_core_leaves(active, cpu, now) : ~0U;
 	here->handed = 0;
+	here->follows = 0;
 	if (prev && (prev->scx.flags & SCX_TASK_QUEUED) && !(prev->flags & PF_EXITING) &&
 	    bpf_cpumask_test_cpu(cpu, prev->cpus_ptr)) {
 		t = edict_task_of(prev);
@@ -385,7 +386,8 @@ void BPF_STRUCT_OPS(edict_running, struct task_struct *p)
 	if (here) {
 		here->held = 0;
 		here->coming = 0;
-		here->followed = 0;
+		/* Who follows may have been overtaken: then this one is to leave soon. */
+		here->followed = here->followed && scx_bpf_dsq_nr_queued(SCX_DSQ_LOCAL_ON | cpu) > 0;
 		before = here->spared ? EDICT_TIERS_MAX : here->tier;
 		here->spared = edict_bound_kthread(p) || p->tgid == READ_ONCE(edict_agent);
 	}
@@ -510,6 +512,7 @@ void BPF_STRUCT_OPS(edict_quiescent, struct task_struct *p, u64 deq_flags)
 		/* It may sleep for long, and is to be known when it wakes up. */
 		if (t->look_at && !(p->flags & PF_EXITING)) {
 			t->look_at = 0;
+			t->dirty = 1;
 			edict_exe_of(p, READ_ONCE(edict_active), true, now + EDICT_SETTLED_NS);
 		}
 		edict_burst_ended(t);

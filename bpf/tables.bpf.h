@@ -297,6 +297,7 @@ struct edict_cpu {
 	u32 spared; /* what it runs is held back by no tier beside it, and holds back none */
 	u32 gone;   /* it is offline */
 	u32 followed; /* what runs is about to sleep, and a task that it woke up is to go on here */
+	u32 follows;  /* so many have done so since tiers were drawn */
 	u64 alone_since;  /* when its core became its exclusive tier's */
 	u64 idle_at;	  /* when it fell idle last */
 	u64 coming_at;	  /* when a task was sent there that interrupts what runs */

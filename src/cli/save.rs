@@ -27,6 +27,13 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// nothing to others takes from a file that was there what it left to them.
 pub(super) fn save(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let before = fs::metadata(path).ok();
+    // Where others may write too, a link of theirs may lead to any file.
+    let is_link = || fs::symlink_metadata(path).is_ok_and(|about| about.is_symlink());
+    if mode & OTHERS == 0 && before.as_ref().is_none_or(fs::Metadata::is_file) && is_link() {
+        return Err(io::Error::other(
+            "it is a symbolic link; name the file itself",
+        ));
+    }
     if before.as_ref().is_some_and(fs::Metadata::is_dir) {
         return Err(io::ErrorKind::IsADirectory.into());
     }
@@ -141,7 +148,8 @@ mod tests {
             ("two".into(), 0o644)
         );
         // What only the owner may see stays so in a file that everybody could read.
-        save(&link, b"secret", 0o600).unwrap();
+        assert!(save(&link, b"secret", 0o600).is_err());
+        save(&path, b"secret", 0o600).unwrap();
         assert_eq!(
             (fs::read_to_string(&path).unwrap(), mode()),
             ("secret".into(), 0o600)

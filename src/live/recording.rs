@@ -166,6 +166,9 @@ impl Recording {
         let ring = builder
             .build()
             .map_err(LiveError::kernel("opening the ring of a recording"))?;
+        // What a recording before this one has left.
+        let _ = ring.consume();
+        heard.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let (began_ns, _) = turn(tables, true)?;
         Ok(Self {
             tables: Arc::clone(tables),
@@ -188,7 +191,7 @@ impl Recording {
         let _ = self.ring.consume_raw_n(most);
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         let mut happened = std::mem::take(&mut *heard);
-        // A recording before this one may have left something in the ring.
+        // The last of the one before may have come while this one was turned on.
         happened.retain(|happening| happening.at_ns() >= self.began_ns);
         happened
     }
